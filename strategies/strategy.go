@@ -70,7 +70,7 @@ type Config struct {
 
 	// Hash picks one of the live slots (ascending, never empty) for a client.
 	// See [Slot] and [Digits].
-	Hash func(client netip.Addr, live []int) int
+	Hash PickFunc
 
 	NginxMethod string // nginx only: ip_hash, hash or sid
 
@@ -82,13 +82,16 @@ type Config struct {
 	// generates. Master only.
 	Dir string
 
-	// Live returns the slots that have not been given up, ascending, and a
-	// channel that is closed when that changes.
-	Live func() (slots []int, changed <-chan struct{})
+	// Live tells which slots clients may be sent to.
+	Live LiveFunc
 
 	// Log is for the events in the life of a child process; nothing else here logs.
 	Log *slog.Logger
 }
+
+// LiveFunc returns the slots that have not been given up, ascending, and a
+// channel that is closed when that changes.
+type LiveFunc func() (slots []int, changed <-chan struct{})
 
 // FrontHeader carries [Config].FrontSecret from a proxy that the master started.
 const FrontHeader = "X-Samedoor-Front"

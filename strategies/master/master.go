@@ -1,0 +1,44 @@
+// Package master lets the master accept every connection and pass it, as an
+// open file, to the worker that the client's address hashes to. Nothing is
+// proxied: once passed, the connection is the worker's alone.
+package master
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"os"
+
+	"github.com/samedoor/samedoor/strategies"
+)
+
+// Info declares the strategy.
+var Info = strategies.Info{
+	Name: "master",
+	Doc:  "The master picks, by a hash of the client's address, and passes the open connection on.",
+	New:  func(c strategies.Config) strategies.Strategy { return &master{Config: c} },
+}
+
+type master struct {
+	strategies.Config
+	passer strategies.Passer
+}
+
+func (s *master) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
+	return s.passer.Open(s.Addr, n)
+}
+
+func (s *master) Front(ctx context.Context) error {
+	return s.passer.Run(ctx, s.Live, s.Hash)
+}
+
+// Route: strangers come only when a client's address changes or a proxy in
+// front sends several clients down one connection.
+func (s *master) Route(w strategies.Worker) http.Handler {
+	if s.Strict {
+		return w.Refuse
+	}
+	return w.Neighbours
+}
+
+func (s *master) Page(*http.Request) strategies.Page { return strategies.SameOrigin }

@@ -1,0 +1,148 @@
+package strategies
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Passer accepts every connection on the public address and passes each to a
+// slot, unread. The strategies that choose a slot per connection differ only
+// in the pick they give to [Passer.Run].
+type Passer struct {
+	public *os.File
+	addr   netip.AddrPort
+
+	mu    sync.Mutex // guards lanes; held while passing, which never blocks
+	lanes []*Lane
+}
+
+// Open opens the public address on the first call and brings the number of
+// lanes to n. It returns the receiving ends, one a slot, for the workers.
+func (p *Passer) Open(addr string, n int) (netip.AddrPort, [][]*os.File, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.public == nil {
+		f, at, err := OpenTCP(addr)
+		if err != nil {
+			return at, nil, err
+		}
+		p.public, p.addr = f, at
+	}
+	for len(p.lanes) < n {
+		l, err := NewLane()
+		if err != nil {
+			return p.addr, nil, err
+		}
+		p.lanes = append(p.lanes, l)
+	}
+	for _, l := range p.lanes[n:] {
+		l.Close()
+	}
+	p.lanes = p.lanes[:n]
+	slots := make([][]*os.File, n)
+	for i, l := range p.lanes {
+		slots[i] = []*os.File{l.Receiver()}
+	}
+	return p.addr, slots, nil
+}
+
+// PickFunc chooses one of the live slots (ascending, never empty) for a client.
+type PickFunc func(client netip.Addr, live []int) int
+
+// RoundRobin returns a PickFunc that takes the slots in turn, as a process
+// manager does.
+func RoundRobin() PickFunc {
+	var turn atomic.Uint32
+	return func(_ netip.Addr, live []int) int {
+		return live[int(turn.Add(1)-1)%len(live)]
+	}
+}
+
+// Run accepts and passes until ctx is done. pick returns one of the live slots
+// for a client. A slot that leaves the live ones has its undelivered
+// connections passed again to those that stay.
+func (p *Passer) Run(ctx context.Context, live LiveFunc, pick PickFunc) error {
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		for {
+			_, changed := live()
+			p.rescue(live, pick)
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				p.public.Close() // ends the accept loop
+				return
+			}
+		}
+	}()
+	err := acceptLoop(p.public, func(fd int, from netip.Addr) {
+		p.pass(fd, from, live, pick)
+	})
+	if ctx.Err() == nil {
+		return err
+	}
+	<-watched
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.lanes {
+		l.Close()
+	}
+	p.lanes = nil
+	return nil
+}
+
+func (p *Passer) pass(fd int, from netip.Addr, live LiveFunc, pick PickFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	slots, _ := live() // under the lock: after a change, rescue finds what was passed before it
+	if len(slots) == 0 {
+		refuse(fd)
+		return
+	}
+	if slot := pick(from, slots); slot >= len(p.lanes) || !p.lanes[slot].Pass(fd) {
+		refuse(fd)
+	}
+}
+
+// rescue passes again what waits in the lanes of slots that are given up.
+func (p *Passer) rescue(live LiveFunc, pick PickFunc) {
+	p.mu.Lock()
+	var stranded []int
+	slots, _ := live()
+	for slot, l := range p.lanes {
+		if !slices.Contains(slots, slot) {
+			stranded = append(stranded, l.Drain()...)
+		}
+	}
+	p.mu.Unlock()
+	for _, fd := range stranded {
+		sa, err := unix.Getpeername(fd)
+		if err != nil { // the client has left
+			unix.Close(fd)
+			continue
+		}
+		p.pass(fd, addrOf(sa), live, pick)
+	}
+}
+
+// unavailable is what a client gets whose worker does not take connections.
+const unavailable = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 48\r\n\r\nThe worker for this client is busy: retry soon.\n"
+
+// refuse answers and closes fd without waiting for the client: new clients of
+// a stalled worker learn to retry, and other workers' clients don't notice.
+func refuse(fd int) {
+	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Usec: 1})
+	_, _ = unix.Write(fd, []byte(unavailable))
+	_ = unix.Shutdown(fd, unix.SHUT_WR)
+	// Closing with the request unread would reset the connection and could
+	// discard the answer on its way; linger a little, off the accept loop.
+	time.AfterFunc(100*time.Millisecond, func() { unix.Close(fd) })
+}

@@ -1,0 +1,98 @@
+// Package server lets the worker that renders the page choose: it hashes the
+// address of whoever asks and writes another worker's own address into the
+// page. The sockets then go straight there; nothing stands in between.
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"github.com/samedoor/samedoor/strategies"
+)
+
+// Info declares the strategy.
+var Info = strategies.Info{
+	Name: "server",
+	Doc:  "The page tells: the server hashes the asking address and renders that worker's own address into the page.",
+	New:  func(c strategies.Config) strategies.Strategy { return &server{Config: c} },
+}
+
+type server struct {
+	strategies.Config
+	passer strategies.Passer // pages, in turn
+	own    []*os.File        // by slot: its own address, for sockets
+}
+
+func (s *server) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
+	public, slots, err := s.passer.Open(s.Addr, n)
+	if err != nil {
+		return public, nil, err
+	}
+	for slot := len(s.own); slot < n; slot++ {
+		f, _, err := strategies.OpenTCP(netip.AddrPortFrom(public.Addr(), uint16(s.WorkerPort+slot)).String())
+		if err != nil {
+			return public, nil, err
+		}
+		s.own = append(s.own, f)
+	}
+	for _, f := range s.own[n:] {
+		f.Close()
+	}
+	s.own = s.own[:n]
+	for slot, f := range s.own {
+		slots[slot] = append(slots[slot], f)
+	}
+	return public, slots, nil
+}
+
+// Front hands out the pages; sockets need nobody.
+func (s *server) Front(ctx context.Context) error {
+	err := s.passer.Run(ctx, s.Live, strategies.RoundRobin())
+	for _, f := range s.own {
+		f.Close()
+	}
+	return err
+}
+
+// Route: strangers come when a client ignores the page and connects to the
+// public address, or when its slot was given up.
+func (s *server) Route(w strategies.Worker) http.Handler {
+	if s.Strict {
+		return w.Refuse
+	}
+	return w.Neighbours
+}
+
+// Page names the worker by the host that the client already uses.
+func (s *server) Page(r *http.Request) strategies.Page {
+	client, err := netip.ParseAddrPort(r.RemoteAddr)
+	live, _ := s.Live()
+	if err != nil || len(live) == 0 {
+		return strategies.SameOrigin
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	slot := s.Hash(client.Addr(), live)
+	return strategies.Page{
+		URL:  scheme + "://" + net.JoinHostPort(trimBrackets(host), strconv.Itoa(s.WorkerPort+slot)),
+		Slot: slot,
+	}
+}
+
+// trimBrackets takes the brackets off an IPv6 host without a port.
+func trimBrackets(host string) string {
+	if len(host) > 1 && host[0] == '[' && host[len(host)-1] == ']' {
+		return host[1 : len(host)-1]
+	}
+	return host
+}

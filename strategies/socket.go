@@ -1,0 +1,126 @@
+package strategies
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// OpenTCP opens a listening TCP socket on addr (host:port) to be inherited by
+// other processes. The file is non-blocking and close-on-exec.
+func OpenTCP(addr string) (*os.File, netip.AddrPort, error) {
+	var none netip.AddrPort
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // Go's default since 1.24; BPF programs and some proxies don't take it
+	l, err := lc.Listen(context.Background(), "tcp", addr)
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, none, fmt.Errorf("address %s is in use: stop what listens there, or choose another", addr)
+	}
+	if err != nil {
+		return nil, none, fmt.Errorf("listen on %s: %w", addr, errors.Unwrap(err))
+	}
+	defer l.Close() // dup below holds the socket
+	f, err := dup(l.(*net.TCPListener), "tcp "+l.Addr().String())
+	if err != nil {
+		return nil, none, err
+	}
+	return f, l.Addr().(*net.TCPAddr).AddrPort(), nil
+}
+
+// dup copies the descriptor of c. It does not use File, which would make the
+// shared description blocking, for every process that has it.
+func dup(c syscall.Conn, name string) (*os.File, error) {
+	rc, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd int
+	var derr error
+	if err := rc.Control(func(s uintptr) { fd, derr = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+		return nil, err
+	}
+	if derr != nil {
+		return nil, os.NewSyscallError("fcntl", derr)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// Listen (worker) returns a listener for a socket made by [Strategy.Sockets]: a
+// listening socket as it is, or the connections that arrive over a [Lane].
+func Listen(f *os.File) (net.Listener, error) {
+	defer f.Close() // both kinds below duplicate it
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var listening int
+	var serr error
+	if err := rc.Control(func(s uintptr) {
+		listening, serr = unix.GetsockoptInt(int(s), unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	}); err != nil {
+		return nil, err
+	}
+	if serr != nil {
+		return nil, fmt.Errorf("inherit %s: %w", f.Name(), os.NewSyscallError("getsockopt", serr))
+	}
+	if listening != 0 {
+		return net.FileListener(f)
+	}
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("inherit %s: %w", f.Name(), err)
+	}
+	return &receiver{lane: c.(*net.UnixConn)}, nil
+}
+
+// acceptLoop accepts raw descriptors from f until it is closed. They stay in
+// blocking mode and outside the poller: they are only passed on. handle owns fd.
+func acceptLoop(f *os.File, handle func(fd int, from netip.Addr)) error {
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	for {
+		var aerr error
+		err := rc.Read(func(s uintptr) bool {
+			for {
+				fd, sa, err := unix.Accept4(int(s), unix.SOCK_CLOEXEC)
+				switch err {
+				case nil:
+					handle(fd, addrOf(sa))
+				case unix.EAGAIN:
+					return false // park until the next connection
+				case unix.EINTR, unix.ECONNABORTED:
+				default:
+					aerr = err
+					return true
+				}
+			}
+		})
+		switch {
+		case err != nil:
+			return err
+		case aerr == unix.EMFILE, aerr == unix.ENFILE, aerr == unix.ENOBUFS, aerr == unix.ENOMEM:
+			time.Sleep(10 * time.Millisecond) // out of descriptors or memory: connections wait in the backlog
+		case aerr != nil:
+			return os.NewSyscallError("accept4", aerr)
+		}
+	}
+}
+
+func addrOf(sa unix.Sockaddr) netip.Addr {
+	switch s := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrFrom4(s.Addr)
+	case *unix.SockaddrInet6:
+		return netip.AddrFrom16(s.Addr).Unmap()
+	}
+	return netip.Addr{}
+}
