@@ -1,0 +1,213 @@
+// Package nginx lets a real nginx choose: each worker listens on a port of its
+// own, and nginx, on the public address, hashes the client's address (or reads
+// the slot in the sid) and proxies to that slot.
+package nginx
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	conf "github.com/samedoor/samedoor/nginx"
+	"github.com/samedoor/samedoor/strategies"
+)
+
+// Info declares the strategy.
+var Info = strategies.Info{
+	Name: "nginx",
+	Doc:  "nginx picks: it hashes the client's address and proxies to that worker's own port.",
+	New:  newNginx,
+}
+
+type nginx struct {
+	strategies.Config
+	binary string
+
+	mu      sync.Mutex // guards what follows: Sockets may be called while Front runs
+	public  *os.File
+	addr    netip.AddrPort
+	own     []*os.File    // by slot: its own port. Never closed before the end, since nginx may still use it
+	n       int           // slots in use, of own
+	resized chan struct{} // holds one when n changed
+}
+
+func newNginx(c strategies.Config) strategies.Strategy {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &nginx{Config: c, resized: make(chan struct{}, 1)}
+}
+
+// Sockets fails when nginx is not installed, before anything is started.
+func (s *nginx) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	if s.binary, err = find(); err != nil {
+		return netip.AddrPort{}, nil, err
+	}
+	if s.public == nil {
+		if s.public, s.addr, err = strategies.OpenTCP(s.Addr); err != nil {
+			return netip.AddrPort{}, nil, err
+		}
+	}
+	for slot := len(s.own); slot < n; slot++ {
+		f, _, err := strategies.OpenTCP(fmt.Sprintf("127.0.0.1:%d", s.WorkerPort+slot))
+		if err != nil {
+			return s.addr, nil, err
+		}
+		s.own = append(s.own, f)
+	}
+	if s.n = n; len(s.resized) == 0 {
+		s.resized <- struct{}{}
+	}
+	slots := make([][]*os.File, n)
+	for slot := range slots {
+		slots[slot] = []*os.File{s.own[slot]}
+	}
+	return s.addr, slots, nil
+}
+
+// Front keeps nginx alive and its configuration true. While nginx is being
+// replaced, connections wait in the public socket's backlog.
+func (s *nginx) Front(ctx context.Context) error {
+	defer s.close()
+	// The kernel tells a child of its parent's death when the thread that
+	// started it ends. This one lives as long as Front.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	var retry backoff
+	for everUp := false; ; {
+		began := time.Now()
+		up, err := s.run(ctx)
+		everUp = everUp || up
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case !everUp:
+			return fmt.Errorf("nginx does not start: %w", err) // nor would it the next time
+		}
+		delay := retry.next(time.Since(began))
+		s.Log.Warn("nginx died", "error", err, "restart_in", delay)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(delay):
+		}
+	}
+}
+
+// run is the life of one nginx. It returns when nginx has ended, by itself or
+// because ctx was done; up tells whether it had begun to serve.
+func (s *nginx) run(ctx context.Context) (up bool, err error) {
+	changed, err := s.configure()
+	if err != nil {
+		return false, err
+	}
+	c, err := startChild(s.binary, s.Dir, s.public, s.Log)
+	if err != nil {
+		return false, err
+	}
+	if err := c.ready(ctx); err != nil {
+		c.stop()
+		return false, err
+	}
+	s.Log.Info("nginx up", "pid", c.pid)
+	for {
+		select {
+		case <-c.exited:
+			return true, c.err
+		case <-ctx.Done():
+			c.stop()
+			return true, nil
+		case <-changed:
+		case <-s.resized:
+		}
+		if changed, err = s.configure(); err != nil {
+			c.stop()
+			return true, err
+		}
+		c.reload()
+		s.Log.Info("nginx reloaded", "pid", c.pid)
+	}
+}
+
+// configure writes the configuration for the slots that are live now.
+func (s *nginx) configure() (changed <-chan struct{}, err error) {
+	live, changed := s.Live() // not under the lock: whoever calls Sockets may hold Live's
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.resized: // about to be done
+	default:
+	}
+	c := conf.Config{
+		Listen:      []netip.AddrPort{s.addr},
+		Method:      s.NginxMethod,
+		Secret:      s.FrontSecret,
+		Processes:   1,
+		Connections: connections(),
+		LogLevel:    "crit", // one line per event, not per request that met a dead worker
+	}
+	for slot := range s.n {
+		c.Servers = append(c.Servers, conf.Server{
+			Slot: slot,
+			Addr: fmt.Sprintf("127.0.0.1:%d", s.WorkerPort+slot),
+			Down: !slices.Contains(live, slot),
+		})
+	}
+	text, err := conf.Render(c)
+	if err != nil {
+		return nil, err
+	}
+	return changed, os.WriteFile(confFile(s.Dir), text, 0o600) // it holds the secret
+}
+
+func (s *nginx) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range append(s.own, s.public) {
+		f.Close()
+	}
+}
+
+// Route: strangers come when a client's address changes, and when a slot was
+// given up.
+func (s *nginx) Route(w strategies.Worker) http.Handler {
+	if s.Strict {
+		return w.Refuse
+	}
+	return w.Neighbours
+}
+
+func (s *nginx) Page(*http.Request) strategies.Page { return strategies.SameOrigin }
+
+// connections is how many nginx may hold: two descriptors for each proxied
+// client, within what this process may give its children.
+func connections() int {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil || l.Max >= 2*16384 {
+		return 16384
+	}
+	return int(l.Max / 2)
+}
+
+// find looks for nginx where users' PATH often does not lead, too.
+func find() (string, error) {
+	for _, name := range []string{"nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx", "/opt/homebrew/bin/nginx"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("nginx is not installed: apt-get install nginx (Debian, Ubuntu), brew install nginx (macOS), or choose another --strategy")
+}
