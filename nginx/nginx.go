@@ -135,5 +135,5 @@ func isHostPort(s string) bool {
 	}
 	name, port, ok := strings.Cut(s, ":")
 	n, err := strconv.ParseUint(port, 10, 16)
-	return ok && err == nil && n > 0 && host.MatchString(name)
+	return ok && err == nil && n > 0 && name != "unix" && host.MatchString(name) // unix: is a path to nginx
 }
