@@ -1,0 +1,62 @@
+// The few DOM helpers the parts share. Text always goes in as text: nothing here takes HTML.
+
+/** h("li", {class: "x", hidden: true, "data-step": "open", onclick: f}, "text", node, null) */
+export function h(tag, attributes = {}, ...children) {
+  const el = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") el.addEventListener(name.slice(2), value);
+    else el.setAttribute(name, value === true ? "" : String(value));
+  }
+  el.append(...children.filter((child) => child !== null && child !== undefined));
+  return el;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function svg(tag, attributes = {}, ...children) {
+  const el = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) el.setAttribute(name, value);
+  el.append(...children);
+  return el;
+}
+
+export const byId = (id) => document.getElementById(id);
+export const byTest = (name) => document.querySelector(`[data-testid="${name}"]`);
+
+/** Sets text only where it differs, so that nothing is announced or repainted twice. */
+export function say(el, text) {
+  if (el.textContent !== text) el.textContent = text;
+}
+
+/** Storage that may be missing or full: then what is kept lasts as long as the page. */
+export function keeper(name) {
+  const fallback = new Map();
+  const area = () => globalThis[name];
+  return {
+    get(key) {
+      try { return area().getItem(key) ?? fallback.get(key) ?? null; } catch { return fallback.get(key) ?? null; }
+    },
+    set(key, value) {
+      fallback.set(key, value);
+      try { area().setItem(key, value); } catch { /* kept in memory */ }
+    },
+  };
+}
+
+/** crypto.randomUUID exists in secure contexts only, and plain http over a network is none. */
+export function uuid() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Calls f every `ms` while the page is visible, and once at each return to it. Returns a function that stops it. */
+export function whileVisible(ms, f) {
+  let timer = 0;
+  const tick = () => { clearInterval(timer); timer = document.hidden ? 0 : setInterval(f, ms); };
+  const onChange = () => { tick(); if (!document.hidden) f(); };
+  document.addEventListener("visibilitychange", onChange);
+  tick();
+  return () => { clearInterval(timer); document.removeEventListener("visibilitychange", onChange); };
+}

@@ -1,0 +1,37 @@
+// The sentence on top. It changes when there is something to say, and stays long enough to be read.
+import { byId, say } from "./dom.js";
+import { verdict } from "./words.js";
+
+const ANNOUNCE = 4000; // ms between announcements, so that a failing client does not talk without end
+
+export function showVerdict(session, trace, { workers }) {
+  const box = byId("verdict");
+  const [title, detail] = box.children;
+  const live = byId("announce");
+  let timer = 0;
+  let announcedAt = -ANNOUNCE;
+
+  function announce() {
+    if (timer) return;
+    timer = setTimeout(() => {
+      timer = 0;
+      announcedAt = performance.now();
+      say(live, `${title.textContent} ${detail.textContent}`);
+    }, Math.max(200, announcedAt + ANNOUNCE - performance.now()));
+  }
+
+  let last = null; // the attempt the last failure speaks of: the next one has not broken yet
+  function render() {
+    const { state } = session;
+    if (state.error?.sid) last = state.error.sid;
+    const sid = state.wanted && state.error && state.phase !== "joined" ? last : state.sid;
+    const now = verdict(state, trace.of(sid), { workers, origin: session.origin });
+    box.dataset.tone = now.tone;
+    say(title, now.title);
+    say(detail, now.detail);
+    announce();
+  }
+  session.addEventListener("change", render);
+  trace.addEventListener("change", render);
+  render();
+}

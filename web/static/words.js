@@ -1,0 +1,113 @@
+// Everything the page says about a handshake, as plain functions of what is known: no DOM, easy to test.
+import { ownerOf } from "./slots.js";
+
+const COUNTED = ["open", "post", "poll", "upgrade"]; // `close` is an event, not a request
+
+/** What a recorded request means: {ok, stranger, forwarded, owner}. */
+export function judge(request, sid) {
+  const owner = request.owner ?? ownerOf(sid);
+  const ok = !request.error && (request.status ? request.status < 400 : true);
+  return {
+    ok,
+    owner,
+    forwarded: request.via !== null && request.via !== undefined,
+    stranger: !ok && owner !== null && request.slot !== null && request.slot !== owner,
+  };
+}
+
+/** One sentence for a request that went wrong or took a way round; empty for the rest. */
+export function why(request, sid) {
+  const { ok, owner, forwarded, stranger } = judge(request, sid);
+  const answer = `${request.status || ""}${request.error ? `: ${request.error}` : ""}`;
+  if (stranger) {
+    return `This request reached worker ${request.slot}. Its session lives in worker ${owner}, so worker ${request.slot} answered ${answer}.`;
+  }
+  if (!ok) return `Worker ${request.slot} answered ${answer}.`;
+  if (forwarded) return `It reached worker ${request.via}, which forwarded it to worker ${request.slot}, where its session lives.`;
+  return "";
+}
+
+export const duration = (ms) => (ms < 0.95 ? "<1 ms" : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+
+const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+const place = (url) => { try { return new URL(url).host; } catch { return url; } };
+
+/** The sentence on top of the page. attempt: {sid, requests} of state.sid, may be undefined. */
+export function verdict(state, attempt, { workers, origin }) {
+  if (!state.wanted) return idle(state, attempt, workers);
+  if (state.phase === "joined" && (state.transport === "websocket" || state.upgradeFailed)) return joined(state, attempt);
+  if (state.error) return failing(state, attempt, origin);
+  if (state.phase === "joined") {
+    return { tone: "busy", title: "Connected over polling.", detail: "Now the client tries to upgrade to WebSocket." };
+  }
+  return { tone: "busy", title: "Knocking…", detail: "The browser opens a session and comes back to it with its next requests." };
+}
+
+function idle(state, attempt, workers) {
+  if (!attempt) {
+    return {
+      tone: "idle",
+      title: "Press Connect and watch which door each request goes to.",
+      detail: workers > 1
+        ? `A Socket.IO client makes several requests before it has a WebSocket. All of them must reach the one worker, of ${workers}, that holds its session.`
+        : "A Socket.IO client makes several requests before it has a WebSocket. With one worker there is one door, and nothing can go wrong.",
+    };
+  }
+  return { tone: "idle", title: "Disconnected.", detail: "The session is closed. What its requests met is kept below until you connect again." };
+}
+
+function joined(state, attempt) {
+  const requests = (attempt?.requests ?? []).filter((request) => COUNTED.includes(request.step));
+  const upgraded = state.transport === "websocket";
+  const how = upgraded ? `Upgraded to WebSocket after ${duration(state.upgradedAt - state.startedAt)}.` : "";
+  const back = state.away > 0 ? `Back after ${duration(state.away)}.` : "";
+  const judged = requests.map((request) => ({ request, ...judge(request, attempt.sid) }));
+  const wrong = judged.filter((one) => !one.ok);
+  const detail = (...parts) => parts.filter(Boolean).join(" ");
+
+  if (!upgraded) {
+    const refused = wrong.find((one) => one.request.step === "upgrade") ?? wrong[0];
+    const reason = refused?.stranger
+      ? `It reached worker ${refused.request.slot}; the session lives in worker ${refused.owner}. `
+      : "";
+    return { tone: "warn", title: "The WebSocket was refused, so the client stays with polling.", detail: detail(back, `${reason}Every poll has to find the right door again.`) };
+  }
+  if (!requests.length) return { tone: "good", title: how, detail: back };
+  if (wrong.length) {
+    return { tone: "warn", title: `${wrong.length} of ${requests.length} requests were answered by the wrong worker.`, detail: detail(back, how) };
+  }
+  const holders = [...new Set(requests.map((request) => request.slot))];
+  const forwarded = judged.filter((one) => one.forwarded).length;
+  if (holders.length > 1) return { tone: "good", title: `${count(requests.length, "request")}, answered by workers ${holders.join(" and ")}.`, detail: detail(back, how) };
+  const title = `All ${requests.length} requests reached worker ${holders[0]}${forwarded ? `, ${forwarded} ${forwarded === 1 ? "was" : "were"} forwarded by a neighbour` : ""}.`;
+  return { tone: "good", title, detail: detail(back, how) };
+}
+
+function failing(state, attempt, origin) {
+  const { error } = state;
+  const again = state.phase === "waiting"
+    ? `The client starts over (attempt ${state.tries + 1}).`
+    : `The client starts over (attempt ${state.tries}).`;
+  const met = attempt?.requests.map((request) => ({ request, ...judge(request, attempt.sid) })).find((one) => one.stranger);
+  const bad = (title, ...detail) => ({ tone: "bad", title, detail: detail.join(" ") });
+
+  if (error.kind === "namespace") return bad("A namespace was refused.", error.text);
+  if (error.status === 403) return bad("The server refused this page's origin (403).", `${location.origin} is not among the origins that may connect.`, again);
+  if (met) {
+    return bad(
+      `The handshake broke: its ${met.request.step} reached worker ${met.request.slot}, but the session lives in worker ${met.owner}.`,
+      `Worker ${met.request.slot} answered ${met.request.status}: ${met.request.error ?? "refused"}.`, again);
+  }
+  if (error.status === 400) {
+    const where = error.worker !== null ? `worker ${error.worker}` : "a worker";
+    const owner = ownerOf(error.sid);
+    return bad(`The handshake broke: a request reached ${where}${owner !== null ? `, but the session lives in worker ${owner}` : ""}.`, `It answered 400: ${error.text}.`, again);
+  }
+  if (error.kind === "lost") {
+    const owner = ownerOf(error.sid);
+    return bad(`The connection${owner !== null ? ` to worker ${owner}` : ""} was lost (${error.reason}).`, "The session went with it.", again);
+  }
+  if (error.status > 0) return bad(`The server answered ${error.status}.`, again);
+  if (error.kind === "unreachable") return bad(`Nothing answers at ${place(origin)}.`, "The server may be stopped, or starting.", again);
+  return bad("The handshake broke.", error.text ? `The browser says: ${error.text}.` : "", again);
+}
