@@ -167,8 +167,8 @@ func (l *lines) record(text string) {
 		switch m[1] {
 		case "warn":
 			level = slog.LevelWarn
-		case "notice", "info", "debug":
-			level = slog.LevelInfo
+		case "notice", "info", "debug": // before it has read its configuration
+			return
 		}
 	}
 	// Alerts of a process that was told to end while it had connections.

@@ -5,6 +5,7 @@ package nginx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	conf "github.com/samedoor/samedoor/nginx"
 	"github.com/samedoor/samedoor/strategies"
@@ -38,6 +41,8 @@ type nginx struct {
 	own     []*os.File    // by slot: its own port. Never closed before the end, since nginx may still use it
 	n       int           // slots in use, of own
 	resized chan struct{} // holds one when n changed
+
+	down []*os.File // Front's own: of the slots that get no clients
 }
 
 func newNginx(c strategies.Config) strategies.Strategy {
@@ -124,12 +129,21 @@ func (s *nginx) run(ctx context.Context) (up bool, err error) {
 	}
 	s.Log.Info("nginx up", "pid", c.pid)
 	for {
+		var tick <-chan time.Time
+		if len(s.down) > 0 {
+			tick = time.After(250 * time.Millisecond)
+		}
 		select {
 		case <-c.exited:
 			return true, c.err
 		case <-ctx.Done():
 			c.stop()
 			return true, nil
+		case <-tick:
+			for _, f := range s.down {
+				hangUp(f)
+			}
+			continue
 		case <-changed:
 		case <-s.resized:
 		}
@@ -159,7 +173,11 @@ func (s *nginx) configure() (changed <-chan struct{}, err error) {
 		Connections: connections(),
 		LogLevel:    "crit", // one line per event, not per request that met a dead worker
 	}
+	s.down = slices.Clone(s.own[s.n:])
 	for slot := range s.n {
+		if !slices.Contains(live, slot) {
+			s.down = append(s.down, s.own[slot])
+		}
 		c.Servers = append(c.Servers, conf.Server{
 			Slot: slot,
 			Addr: fmt.Sprintf("127.0.0.1:%d", s.WorkerPort+slot),
@@ -179,6 +197,27 @@ func (s *nginx) close() {
 	for _, f := range append(s.own, s.public) {
 		f.Close()
 	}
+}
+
+// hangUp ends requests that nginx sent to a slot before it learned that nobody
+// will ever serve it: it answers them 502, and their clients come again.
+func hangUp(f *os.File) {
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = rc.Control(func(listening uintptr) {
+		for {
+			fd, _, err := unix.Accept4(int(listening), unix.SOCK_CLOEXEC)
+			switch err {
+			case nil:
+				unix.Close(fd)
+			case unix.EINTR, unix.ECONNABORTED:
+			default: // EAGAIN: no more
+				return
+			}
+		}
+	})
 }
 
 // Route: strangers come when a client's address changes, and when a slot was
@@ -202,12 +241,14 @@ func connections() int {
 	return int(l.Max / 2)
 }
 
-// find looks for nginx where users' PATH often does not lead, too.
+// places to look for nginx: users' PATH often does not lead to where it is.
+var places = []string{"nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx", "/opt/homebrew/bin/nginx"}
+
 func find() (string, error) {
-	for _, name := range []string{"nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx", "/opt/homebrew/bin/nginx"} {
+	for _, name := range places {
 		if path, err := exec.LookPath(name); err == nil {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("nginx is not installed: apt-get install nginx (Debian, Ubuntu), brew install nginx (macOS), or choose another --strategy")
+	return "", errors.New("nginx is not installed: apt-get install nginx (Debian, Ubuntu), brew install nginx (macOS), or choose another --strategy")
 }
