@@ -38,7 +38,7 @@ type cluster struct {
 	servers []*http.Server
 }
 
-func newCluster(t *testing.T, n int, method string) *cluster {
+func newCluster(t *testing.T, n int, method string, change ...func(*strategies.Config)) *cluster {
 	t.Helper()
 	if _, err := find(); err != nil {
 		if os.Getenv("E2E_REQUIRED") != "" {
@@ -57,6 +57,12 @@ func newCluster(t *testing.T, n int, method string) *cluster {
 		Dir:         t.TempDir(),
 		Live:        c.liveSlots,
 		Log:         slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	for _, f := range change {
+		f(&c.cfg)
+	}
+	if err := os.Chmod(c.cfg.Dir, 0o700); err != nil { // as the master's: nginx's own processes may run as another user
+		t.Fatal(err)
 	}
 	for try := 0; ; try++ { // until n+1 ports in a row are free
 		c.cfg.WorkerPort = 20000 + rand.IntN(10000)

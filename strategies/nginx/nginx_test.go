@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -186,6 +187,27 @@ func TestGrow(t *testing.T) {
 		if got := c.slotOf(client(i), "/"); got != slot && got != 2 {
 			t.Errorf("a client of slot %d moved to %d", slot, got)
 		}
+	}
+}
+
+// TestAddresses: nginx has to recognise the socket it inherits by its address.
+func TestAddresses(t *testing.T) {
+	for _, addr := range []string{"[::1]:0", "0.0.0.0:0", ":0", "localhost:0"} {
+		t.Run(addr, func(t *testing.T) {
+			c := newCluster(t, 2, "", func(c *strategies.Config) { c.Addr = addr })
+			at := c.public
+			if at.Addr().IsUnspecified() {
+				at = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), at.Port())
+			}
+			res, err := http.Get("http://" + at.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != 200 {
+				t.Errorf("%s: %s", c.public, res.Status)
+			}
+		})
 	}
 }
 
