@@ -28,6 +28,10 @@ import (
 const (
 	dialLimit = time.Second     // a host that swallows packets is given up after this
 	callLimit = 2 * time.Second // one command, dialling included
+
+	// A caller with less time than this left is not tried for: that it comes
+	// to nothing would be taken for the bus's absence.
+	tooLate = 50 * time.Millisecond
 )
 
 // Bus is a connection (a pool of them) to the server. It is safe for
@@ -36,6 +40,8 @@ type Bus struct {
 	client redis.UniversalClient
 	log    *slog.Logger
 	health *health
+
+	storing complaint
 
 	// How long a worker is believed to be there after its last sign of life,
 	// and how often it gives one.
@@ -80,6 +86,9 @@ func (b *Bus) Close() error { return b.client.Close() }
 func (b *Bus) do(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if due, ok := ctx.Deadline(); ok && time.Until(due) < tooLate {
+		return context.DeadlineExceeded
 	}
 	if !b.health.allow() {
 		return ErrGone

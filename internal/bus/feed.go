@@ -38,10 +38,10 @@ type Handler struct {
 	// Typing comes from other workers only.
 	Typing func(room string, t Typing)
 
-	// State tells that reading works (up), after a start or an outage, or no
-	// more. fresh: the server has none of what was stored before, so all
-	// presence must be published again. The first time up is always fresh.
-	State func(up, fresh bool)
+	// State tells that reading works (up) or no more. Up comes after a start, an
+	// outage, and when the server has lost its data: whatever others know about
+	// this worker's members may be old or gone, so publish all of it again.
+	State func(up bool)
 }
 
 // blockFor is how long one read waits at the server. It bounds how late a lost
@@ -112,7 +112,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	waker.Go(func() { f.wakeReader(ctx) })
 	defer waker.Wait()
 	var failing complaint
-	var retry pause
+	var retry Pause
 	for ctx.Err() == nil {
 		err := f.step(ctx)
 		if ctx.Err() != nil {
@@ -120,14 +120,14 @@ func (f *Feed) Run(ctx context.Context) error {
 		}
 		failing.note(f.bus.log, "reading rooms", err)
 		if err == nil {
-			retry.reset()
+			retry.Reset()
 			continue
 		}
 		if f.synced {
 			f.synced = false
-			f.handler.State(false, false)
+			f.handler.State(false)
 		}
-		retry.wait(ctx, nil)
+		retry.Wait(ctx, nil)
 	}
 	return nil
 }
@@ -184,8 +184,7 @@ func (f *Feed) sync(ctx context.Context) error {
 		return fmt.Errorf("look at the bus: %w", err)
 	}
 	f.checked = time.Now()
-	fresh := now != f.epoch
-	if f.synced && !fresh {
+	if f.synced && now == f.epoch {
 		return nil
 	}
 	f.epoch, f.wake = now, "0-0"
@@ -198,7 +197,7 @@ func (f *Feed) sync(ctx context.Context) error {
 	}
 	f.mu.Unlock()
 	f.synced = true
-	f.handler.State(true, fresh)
+	f.handler.State(true)
 	return nil
 }
 

@@ -116,15 +116,16 @@ func absent(err error) bool {
 	return strings.HasPrefix(err.Error(), "redis: ") // such as "all sentinels specified … are unreachable"
 }
 
-// pause is what a loop waits between attempts: 100 ms, doubled up to 1 s, and
+// Pause is what a loop waits between attempts: 100 ms, doubled up to 1 s, and
 // spread, so that all workers don't come back in the same instant.
-type pause struct{ last time.Duration }
+type Pause struct{ last time.Duration }
 
-func (p *pause) reset() { p.last = 0 }
+// Reset follows a success.
+func (p *Pause) Reset() { p.last = 0 }
 
-// wait sleeps, and reports false when ctx ended meanwhile. It ends early when
-// wake is closed or sent to; wake may be nil.
-func (p *pause) wait(ctx context.Context, wake <-chan struct{}) bool {
+// Wait follows a failure. It reports false when ctx ended meanwhile, and ends
+// early when wake is closed or sent to; wake may be nil.
+func (p *Pause) Wait(ctx context.Context, wake <-chan struct{}) bool {
 	p.last = min(max(2*p.last, 100*time.Millisecond), time.Second)
 	t := time.NewTimer(p.last/2 + rand.N(p.last/2))
 	defer t.Stop()
@@ -139,11 +140,17 @@ func (p *pause) wait(ctx context.Context, wake <-chan struct{}) bool {
 
 // complaint logs what keeps going wrong once, and once more when it is over.
 // The bus's absence is health's to tell.
-type complaint struct{ said bool }
+type complaint struct {
+	mu   sync.Mutex
+	said bool
+}
 
 func (c *complaint) note(log *slog.Logger, what string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
-	case err != nil && !c.said && !errors.Is(err, ErrGone) && !errors.Is(err, context.Canceled):
+	case errors.Is(err, ErrGone), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case err != nil && !c.said:
 		c.said = true
 		log.Warn(what+" fails, will go on trying", "error", err)
 	case err == nil && c.said:

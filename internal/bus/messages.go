@@ -69,6 +69,7 @@ func (b *Bus) Append(ctx context.Context, room, client string, m Message) (offse
 			entry, keepDefault, int(roomLife.Seconds()), int(sentLife.Seconds())).Text()
 		return err
 	})
+	b.storing.note(b.log, "storing messages", err)
 	if err != nil {
 		return "", fmt.Errorf("store a message: %w", err)
 	}

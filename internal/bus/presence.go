@@ -115,9 +115,9 @@ func (f *Feed) queue(ctx context.Context, p redis.Pipeliner, u Update) {
 	p.Expire(ctx, eventsKey(u.Room), eventsLife)
 }
 
-// Left returns the rooms in which a worker of this feed's id has members on
+// Rooms returns the rooms in which a worker of this feed's id has members on
 // the bus: at a start, those of its predecessor.
-func (f *Feed) Left(ctx context.Context) (rooms []string, err error) {
+func (f *Feed) Rooms(ctx context.Context) (rooms []string, err error) {
 	err = f.bus.do(ctx, callLimit, func(ctx context.Context) error {
 		rooms, err = f.bus.client.SMembers(ctx, roomsKey(f.worker)).Result()
 		return err
@@ -167,18 +167,18 @@ func (b *Bus) Dead(ctx context.Context, named []string) (dead []string, err erro
 // and answers 1, or 0 if the worker lives after all.
 var pruneScript = redis.NewScript(`
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-local n = redis.call('DEL', KEYS[2]) + redis.call('SREM', KEYS[3], ARGV[1])
+redis.call('DEL', KEYS[2])
+redis.call('SREM', KEYS[3], ARGV[1])
 redis.call('SREM', KEYS[4], ARGV[2])
-if n > 0 then
-  redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', '` + eventField + `', ARGV[3])
-  redis.call('EXPIRE', KEYS[5], ARGV[5])
-end
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', '` + eventField + `', ARGV[3])
+redis.call('EXPIRE', KEYS[5], ARGV[5])
 return 1
 `)
 
 // Prune forgets the members of a worker that died, in the rooms named and in
 // those the bus knows of. It changes nothing if the worker has a lease; then
-// gone is false. All workers may do it at the same time.
+// gone is false. All workers may do it at the same time. The feeds, this one
+// too, hear of it as of any event.
 func (f *Feed) Prune(ctx context.Context, worker string, rooms []string) (gone bool, err error) {
 	err = f.bus.do(ctx, callLimit, func(ctx context.Context) error {
 		known, err := f.bus.client.SMembers(ctx, roomsKey(worker)).Result()

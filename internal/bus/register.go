@@ -41,16 +41,16 @@ func (b *Bus) Register(ctx context.Context, w Worker) error {
 		return fmt.Errorf("register worker %s: %w", w.ID, err)
 	}
 	var failing complaint
-	var retry pause
+	var retry Pause
 	for ctx.Err() == nil {
 		back := b.health.returned() // before the attempt: a return during it is not missed
 		err := b.renew(ctx, w.ID, value)
 		failing.note(b.log, "registering this worker", err)
 		if err != nil {
-			retry.wait(ctx, back)
+			retry.Wait(ctx, back)
 			continue
 		}
-		retry.reset()
+		retry.Reset()
 		t := time.NewTimer(b.refresh)
 		select {
 		case <-ctx.Done():

@@ -121,12 +121,12 @@ func (f *Feed) dispatch(room string, entries []redis.XMessage, again *resets) {
 	for _, entry := range entries {
 		text, _ := entry.Values[eventField].(string)
 		var e event
-		if json.Unmarshal([]byte(text), &e) != nil || e.By == f.by {
+		if json.Unmarshal([]byte(text), &e) != nil {
 			continue
 		}
 		switch {
 		case e.Worker == f.worker:
-			if e.Reset {
+			if e.Reset && e.By != f.by {
 				f.handler.Cleared(room)
 			}
 		case e.Typing != "":
