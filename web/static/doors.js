@@ -80,7 +80,7 @@ function door(slot) {
     el.classList.toggle("mine", mine);
     el.classList.toggle("wrong", wrong);
     el.classList.toggle("lives", lives && !mine);
-    say(yours, mine ? "yours" : wrong ? "wrong door" : lives ? "lived here" : "");
+    say(yours, mine ? "yours" : wrong ? "wrong" : lives ? "owner" : "");
     for (const [name, span] of Object.entries(facts)) say(span, String(worker[name] ?? "–"));
     const restarts = worker.restarts ? `, ${worker.restarts} restarts` : "";
     el.title = `Worker ${slot}: ${worker.sockets ?? 0} sockets, ${worker.forwarded ?? 0} forwarded, ${worker.refused ?? 0} refused${restarts}`;

@@ -2,7 +2,7 @@
 import { byId, h, say } from "./dom.js";
 import { tag } from "./slots.js";
 
-const SHOWN = 24;
+const SHOWN = 200;
 const TYPING = 6000; // ms after which somebody who said nothing more has stopped
 
 export function showPeople(chat, session) {
@@ -17,6 +17,9 @@ export function showPeople(chat, session) {
     list.replaceChildren(
       ...order.slice(0, SHOWN).map((one, i) => h("li", { class: "member" }, tag(one.slot), h("bdi", {}, String(one.name)), mine >= 0 && i === 0 ? h("span", { class: "dim" }, "you") : null)),
       ...(more > 0 ? [h("li", { class: "member dim" }, `and ${more} more`)] : []));
+    // A list that scrolls must be reachable by keyboard; one that does not is no stop on the way.
+    if (list.scrollHeight > list.clientHeight) list.tabIndex = 0;
+    else list.removeAttribute("tabindex");
     const doors = new Set(members.map((one) => one.slot)).size;
     say(count, chat.count === 1 ? "You are alone here" : `${chat.count} people, through ${doors} ${doors === 1 ? "door" : "doors"}`);
   });

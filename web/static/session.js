@@ -1,5 +1,6 @@
 // One Manager, two namespaces, and what becomes of them. Every other part reads `state` and listens for:
 //   change   something in `state` differs
+//   start    the button was pressed
 //   attempt  an Engine.IO session was opened: {sid, n}
 //   news     its workers have something new to tell (upgraded, refused, closed): {sid}
 //   lost     an attempt or a connection ended: {sid, error}
@@ -53,8 +54,9 @@ export class Session extends EventTarget {
   }
 
   connect() {
-    this.#update({ wanted: true, tries: 0, error: null });
     this.#lostAt = 0;
+    this.#update({ wanted: true, tries: 0, error: null, sid: null });
+    this.#emit("start");
     this.#starts();
     this.root.connect();
     this.ws.connect();

@@ -6,7 +6,7 @@ import { hue, ownerOf } from "./slots.js";
 import { duration, judge, why } from "./words.js";
 
 const RUN = 4; // as many polls and posts in a row, all well, are told as one line
-const HANDSHAKE = 5; // but never the first ones
+const HANDSHAKE = 8; // but never the first ones
 
 const GHOSTS = [
   ["open", "GET", "asks any worker for a session, and gets its key"],
@@ -83,7 +83,7 @@ function runs(requests, sid) {
 
 function folded(run, sid, slots, name, opened) {
   const sum = (step) => run.filter((request) => request.step === step).length;
-  const label = ["poll", "post"].filter(sum).map((step) => `${step} ×${sum(step)}`).join(", ");
+  const label = ["poll", "post"].filter(sum).map((step) => (sum(step) > 1 ? `${step} ×${sum(step)}` : step)).join(", ");
   return h("li", {}, h("details", { class: "run", "data-run": name, open: opened.has(name) },
     h("summary", { class: "row" }, h("span", { class: "req-what" }, h("b", {}, label)), lanes({ slot: run[0].slot, via: null, ok: true, owner: ownerOf(sid) }, slots), h("span")),
     h("ol", { class: "reqs" }, ...run.map((request) => row(request, sid, slots)))));
@@ -105,7 +105,7 @@ function row(request, sid, slots) {
       lanes({ slot: request.slot, via: request.via, ok, owner, stranger }, slots),
       h("span", { class: "req-ms" }, duration(request.ms ?? 0)),
       h("span", { class: "vh" }, `, ${told}`)),
-    sentence ? h("p", { class: "req-why" }, forwarded ? h("b", {}, `worker ${request.via} → worker ${request.slot}. `) : null, sentence) : null);
+    sentence ? h("p", { class: "req-why" }, sentence) : null);
 }
 
 /** The lanes of one row: a mark where it was answered, and the way from the wrong door, or through a forwarder. */
@@ -129,9 +129,10 @@ function lanes({ slot, via, ok, owner, stranger }, slots) {
 }
 
 function ghosts(slots) {
-  return h("ol", { class: "reqs ghosts" }, ...GHOSTS.map(([step, method, what]) =>
+  return h("div", {}, h("ol", { class: "reqs ghosts" }, ...GHOSTS.map(([step, method, what]) =>
     h("li", { class: "req ghost" }, h("div", { class: "row" },
       h("span", { class: "req-what" }, h("b", {}, step), " ", h("span", { class: "req-http" }, method)),
       h("span", { class: "lanes" }, ...slots.map((one) => h("span", { class: "lane", "data-hue": hue(one) })), h("span", { class: "ghost-what" }, what)),
-      h("span")))));
+      h("span"))))),
+  h("p", { class: "ghosts-note" }, "Each of them may travel on a connection of its own. The strategy decides which door a connection is led to."));
 }

@@ -12,6 +12,7 @@ export class Trace extends EventTarget {
     super();
     this.session = session;
     this.wanted = wanted;
+    session.addEventListener("start", () => { this.attempts = []; });
     session.addEventListener("attempt", ({ detail }) => {
       this.attempts = [...this.attempts, { ...detail, requests: [], over: false }].slice(-KEEP);
       this.#changed();

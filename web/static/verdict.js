@@ -2,6 +2,8 @@
 import { byId, say } from "./dom.js";
 import { verdict } from "./words.js";
 
+const PATIENCE = 250; // ms: what is under way is only told where it takes longer than this,
+const DOUBT = 600; // and what is half known only where no more comes
 const ANNOUNCE = 4000; // ms between announcements, so that a failing client does not talk without end
 
 export function showVerdict(session, trace, { workers }) {
@@ -20,12 +22,19 @@ export function showVerdict(session, trace, { workers }) {
     }, Math.max(200, announcedAt + ANNOUNCE - performance.now()));
   }
 
+  let busy = 0;
   let last = null; // the attempt the last failure speaks of: the next one has not broken yet
   function render() {
     const { state } = session;
     if (state.error?.sid) last = state.error.sid;
     const sid = state.wanted && state.error && state.phase !== "joined" ? last : state.sid;
     const now = verdict(state, trace.of(sid), { workers, origin: session.origin });
+    clearTimeout(busy);
+    if (now.tentative) busy = setTimeout(show, DOUBT, now);
+    else if (now.tone === "busy") busy = setTimeout(show, PATIENCE, now);
+    else show(now);
+  }
+  function show(now) {
     box.dataset.tone = now.tone;
     say(title, now.title);
     say(detail, now.detail);

@@ -23,7 +23,7 @@ export function why(request, sid) {
     return `This request reached worker ${request.slot}. Its session lives in worker ${owner}, so worker ${request.slot} answered ${answer}.`;
   }
   if (!ok) return `Worker ${request.slot} answered ${answer}.`;
-  if (forwarded) return `It reached worker ${request.via}, which forwarded it to worker ${request.slot}, where its session lives.`;
+  if (forwarded) return `Worker ${request.via} → worker ${request.slot}: forwarded to where its session lives.`;
   return "";
 }
 
@@ -89,10 +89,11 @@ function failing(state, attempt, origin) {
     ? `The client starts over (attempt ${state.tries + 1}).`
     : `The client starts over (attempt ${state.tries}).`;
   const met = attempt?.requests.map((request) => ({ request, ...judge(request, attempt.sid) })).find((one) => one.stranger);
+  const next = again.replace("starts over", "tries again");
   const bad = (title, ...detail) => ({ tone: "bad", title, detail: detail.join(" ") });
 
   if (error.kind === "namespace") return bad("A namespace was refused.", error.text);
-  if (error.status === 403) return bad("The server refused this page's origin (403).", `${location.origin} is not among the origins that may connect.`, again);
+  if (error.status === 403) return bad("The server refused this page's origin (403).", `${location.origin} is not among the origins that may connect.`, next);
   if (met) {
     return bad(
       `The handshake broke: its ${met.request.step} reached worker ${met.request.slot}, but the session lives in worker ${met.owner}.`,
@@ -101,13 +102,14 @@ function failing(state, attempt, origin) {
   if (error.status === 400) {
     const where = error.worker !== null ? `worker ${error.worker}` : "a worker";
     const owner = ownerOf(error.sid);
-    return bad(`The handshake broke: a request reached ${where}${owner !== null ? `, but the session lives in worker ${owner}` : ""}.`, `It answered 400: ${error.text}.`, again);
+    // The workers' own account of it comes a moment later: this is told where it does not.
+    return { tentative: true, ...bad(`The handshake broke: a request reached ${where}${owner !== null ? `, but the session lives in worker ${owner}` : ""}.`, `It answered 400: ${error.text}.`, again) };
   }
   if (error.kind === "lost") {
     const owner = ownerOf(error.sid);
     return bad(`The connection${owner !== null ? ` to worker ${owner}` : ""} was lost (${error.reason}).`, "The session went with it.", again);
   }
-  if (error.status > 0) return bad(`The server answered ${error.status}.`, again);
-  if (error.kind === "unreachable") return bad(`Nothing answers at ${place(origin)}.`, "The server may be stopped, or starting.", again);
+  if (error.status > 0) return bad(`The server answered ${error.status}.`, next);
+  if (error.kind === "unreachable") return bad(`Nothing answers at ${place(origin)}.`, "The server may be stopped, or starting.", next);
   return bad("The handshake broke.", error.text ? `The browser says: ${error.text}.` : "", again);
 }
