@@ -127,7 +127,7 @@ func (s *nginx) run(ctx context.Context) (up bool, err error) {
 		c.stop()
 		return false, err
 	}
-	s.Log.Info("nginx up", "pid", c.pid)
+	s.Log.Info("nginx up", "nginx", c.pid)
 	for {
 		var tick <-chan time.Time
 		if len(s.down) > 0 {
@@ -152,7 +152,7 @@ func (s *nginx) run(ctx context.Context) (up bool, err error) {
 			return true, err
 		}
 		c.reload()
-		s.Log.Info("nginx reloaded", "pid", c.pid)
+		s.Log.Info("nginx reloaded", "nginx", c.pid)
 	}
 }
 
