@@ -21,10 +21,10 @@ func OpenTCP(addr string) (*os.File, netip.AddrPort, error) {
 	lc.SetMultipathTCP(false) // Go's default since 1.24; BPF programs and some proxies don't take it
 	l, err := lc.Listen(context.Background(), "tcp", addr)
 	if errors.Is(err, unix.EADDRINUSE) {
-		return nil, none, fmt.Errorf("address %s is in use: stop what listens there, or choose another", addr)
+		return nil, none, &InUseError{Addr: addr}
 	}
 	if err != nil {
-		return nil, none, fmt.Errorf("listen on %s: %w", addr, errors.Unwrap(err))
+		return nil, none, err
 	}
 	defer l.Close() // dup below holds the socket
 	f, err := dup(l.(*net.TCPListener), "tcp "+l.Addr().String())
@@ -33,6 +33,11 @@ func OpenTCP(addr string) (*os.File, netip.AddrPort, error) {
 	}
 	return f, l.Addr().(*net.TCPAddr).AddrPort(), nil
 }
+
+// InUseError says that somebody else listens on Addr.
+type InUseError struct{ Addr string }
+
+func (e *InUseError) Error() string { return "address " + e.Addr + " is in use" }
 
 // dup copies the descriptor of c. It does not use File, which would make the
 // shared description blocking, for every process that has it.

@@ -1,0 +1,48 @@
+# Two commands do all the set-up: `make run` and `make test`.
+GO     ?= go
+BIN    := bin/samedoor
+CLIENT := web/node_modules/socket.io-client/dist/socket.io.esm.min.js
+FLAGS  ?=
+
+.PHONY: run build assets tools test race e2e fuzz soak bench lint clean screenshots
+
+## run: build and start with embedded defaults; FLAGS="--strategy none" passes flags
+run: build
+	@$(BIN) serve $(FLAGS)
+
+## build: the one binary, with the Socket.IO client from npm inside
+build: $(CLIENT)
+	@$(GO) build -o $(BIN) ./cmd/samedoor
+
+## assets: fetch the npm packages of the page
+assets: $(CLIENT)
+$(CLIENT): web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed (Debian: apt-get install nodejs npm)" >&2; exit 1; }
+	npm ci --prefix web --no-audit --no-fund --loglevel=error
+	@touch $@
+
+## tools: install what the tests need (nginx, redis-server, a headless Chromium, the Playwright driver)
+tools:
+	@./e2e/setup.sh
+
+## test: everything, as CI runs it
+test: build tools lint
+	E2E_REQUIRED=1 $(GO) test -race -timeout 9m $$($(GO) list ./... | grep -v /e2e)
+	E2E_REQUIRED=1 $(GO) test -timeout 8m ./e2e
+
+## e2e: the browser tests alone
+e2e: build tools
+	E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 8m ./e2e
+
+## lint: gofmt, go vet, staticcheck
+lint: $(CLIENT)
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these" >&2; exit 1; }
+	@$(GO) vet ./...
+	@$(GO) tool staticcheck ./...
+
+## bench: benchmarks
+bench: build
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean:
+	rm -rf bin web/node_modules e2e/node_modules e2e/artifacts

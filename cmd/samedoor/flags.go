@@ -1,0 +1,78 @@
+package main
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/samedoor/samedoor/internal/worker"
+	"github.com/samedoor/samedoor/strategies"
+)
+
+// shared are the flags that serve and worker have in common.
+type shared struct {
+	Strategy    string   `default:"master" help:"Who picks the worker: none, nginx, server, master or redis." placeholder:"NAME"`
+	WorkerPort  int      `default:"3131" help:"Port of slot 0, where workers have ports of their own; also the number a worker is named by." placeholder:"PORT"`
+	Redis       string   `help:"URL of the Redis or Valkey that carries messages: redis://host:port/db. Default: an embedded one." placeholder:"URL"`
+	PeerAddr    string   `help:"Address on which other hosts' workers forward to this host's (slot 0; the next slots on the next ports). Needs --redis." placeholder:"HOST:PORT"`
+	Strict      bool     `help:"Refuse requests that reach the wrong worker instead of forwarding them, to see what a strategy does by itself."`
+	Hash        string   `default:"rendezvous" help:"How an address becomes a slot: rendezvous, or digits as in the article." placeholder:"NAME"`
+	NginxMethod string   `default:"ip_hash" help:"How nginx picks: ip_hash, hash or sid." placeholder:"NAME"`
+	Origins     []string `help:"Further origins whose pages may connect, such as https://chat.example; * for all." placeholder:"ORIGIN"`
+	Rate        float64  `default:"20" help:"Chat messages a second that a client may send, twice that at once; 0: no limit." placeholder:"N"`
+	Engine      string   `default:"zishang520" help:"Which Socket.IO server: zishang520." placeholder:"NAME" hidden:""`
+	Log         string   `default:"text" help:"Format of the log on standard error: text or json." placeholder:"FORMAT"`
+}
+
+// check finds what is wrong with the flags, alone and together.
+func (f *shared) check(slots int) (strategies.Info, strategies.PickFunc, error) {
+	info, err := chosen(f.Strategy)
+	if err != nil {
+		return info, nil, err
+	}
+	hash, err := worker.Hash(f.Hash)
+	if err != nil {
+		return info, nil, usageError{err}
+	}
+	switch {
+	case f.Strict && info.Name == "redis":
+		return info, nil, usage("--strict and --strategy redis contradict each other: redis lives by forwarding; drop one of them")
+	case f.NginxMethod != "ip_hash" && f.NginxMethod != "hash" && f.NginxMethod != "sid":
+		return info, nil, usage("unknown nginx method %q: choose ip_hash, hash or sid", f.NginxMethod)
+	case f.NginxMethod != "ip_hash" && info.Name != "nginx":
+		return info, nil, usage("--nginx-method goes with --strategy nginx, not %s: drop one of them", info.Name)
+	case f.PeerAddr != "" && f.Redis == "":
+		return info, nil, usage("--peer-addr needs --redis: other hosts learn of it there")
+	case f.Engine != "zishang520":
+		return info, nil, usage("--engine %s is not built yet: leave the flag away", f.Engine)
+	case f.Log != "text" && f.Log != "json":
+		return info, nil, usage("unknown log format %q: choose text or json", f.Log)
+	case f.Rate < 0:
+		return info, nil, usage("--rate %g is negative: 0 sets no limit", f.Rate)
+	case f.WorkerPort < 1 || f.WorkerPort+slots-1 > 65535:
+		return info, nil, usage("--worker-port %d: there are no %d ports from there up to 65535", f.WorkerPort, slots)
+	}
+	if f.PeerAddr != "" {
+		if err := checkAddr("--peer-addr", f.PeerAddr, slots); err != nil {
+			return info, nil, err
+		}
+	}
+	for _, o := range f.Origins {
+		u, err := url.Parse(o)
+		if o != "*" && (err != nil || u.Host == "" || strings.Trim(u.Path, "/") != "" || (u.Scheme != "http" && u.Scheme != "https")) {
+			return info, nil, usage("--origins %q is not an origin: write it like https://chat.example:8443", o)
+		}
+	}
+	return info, hash, nil
+}
+
+// checkAddr checks host:port, and that slots ports follow.
+func checkAddr(flag, addr string, slots int) error {
+	_, port, err := net.SplitHostPort(addr)
+	n, perr := strconv.ParseUint(port, 10, 16)
+	if err != nil || perr != nil || int(n)+slots-1 > 65535 {
+		return usage("%s %q is not an address: write host:port, such as 127.0.0.1:8080 or [::1]:8080", flag, addr)
+	}
+	return nil
+}

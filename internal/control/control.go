@@ -1,0 +1,147 @@
+// Package control is what master and worker say to each other over the socket
+// that a worker inherits: one JSON object a line. Its end is also how a worker
+// learns that the master is gone.
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// FDVariable names the environment variable that tells a worker which
+// descriptor the control socket is; the slot's sockets follow it.
+const FDVariable = "SAMEDOOR_CONTROL_FD"
+
+// Message is either side's; one field is set.
+type Message struct {
+	Boot    *Boot    `json:"boot,omitempty"`    // master: the first message
+	Cluster *Cluster `json:"cluster,omitempty"` // master: first and whenever it changes
+	Ready   bool     `json:"ready,omitempty"`   // worker: it serves
+	Failed  string   `json:"failed,omitempty"`  // worker: why it can't; it exits
+}
+
+// Boot is all that a worker must know to serve its slot.
+type Boot struct {
+	Strategy   string
+	Slot       int
+	ID         string // of this worker, across masters and hosts
+	Host       string // of this master: what IDs end with
+	Public     string // public address, with its port
+	WorkerPort int    // port that slot 0 is named by
+	Sockets    int    // how many the worker inherits
+
+	Bus      string // URL
+	Shared   bool   // other masters or hosts use this bus: sids name workers, not slots
+	Dir      string // where this host's workers take forwarded requests, a socket each
+	PeerAddr string // host:port where this worker takes them from other hosts, or empty
+
+	Strict       bool
+	Hash         string
+	NginxMethod  string
+	FrontSecret  string
+	Origins      []string
+	TrustProxies []string
+	Rate         float64
+	LogFormat    string
+}
+
+// Cluster is what the master knows of its workers.
+type Cluster struct {
+	Since   int64    `json:"since"` // when the master started, milliseconds since 1970
+	Workers []Worker `json:"workers"`
+}
+
+// Worker is the process in one slot.
+type Worker struct {
+	Slot     int    `json:"slot"`
+	ID       string `json:"id"`
+	PID      int    `json:"pid"` // 0 while there is none
+	Port     int    `json:"port"`
+	State    string `json:"state"` // see States
+	Restarts int    `json:"restarts"`
+}
+
+// States of a slot.
+const (
+	Starting = "starting" // its process is not ready yet
+	Ready    = "ready"
+	Waiting  = "waiting"  // its process died; the next one starts after a delay
+	GivenUp  = "given up" // its processes died too often; its clients go elsewhere
+	Draining = "draining" // its process was told to end
+)
+
+// Live returns the slots that have not been given up.
+func (c Cluster) Live() []int {
+	live := make([]int, 0, len(c.Workers))
+	for _, w := range c.Workers {
+		if w.State != GivenUp {
+			live = append(live, w.Slot)
+		}
+	}
+	return live
+}
+
+// A Conn is one end. Send may be called from several goroutines, Receive from one.
+type Conn struct {
+	c   net.Conn
+	dec *json.Decoder
+	mu  sync.Mutex
+	enc *json.Encoder
+}
+
+func newConn(c net.Conn) *Conn {
+	return &Conn{c: c, dec: json.NewDecoder(c), enc: json.NewEncoder(c)}
+}
+
+// Pair returns the master's end, and the file that the worker inherits.
+func Pair() (*Conn, *os.File, error) {
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	ours, theirs := os.NewFile(uintptr(p[0]), "control (master)"), os.NewFile(uintptr(p[1]), "control (worker)")
+	defer ours.Close() // FileConn duplicates it
+	c, err := net.FileConn(ours)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return newConn(c), theirs, nil
+}
+
+// Inherit returns the worker's end.
+func Inherit(fd int) (*Conn, error) {
+	f := os.NewFile(uintptr(fd), "control")
+	if f == nil {
+		return nil, fmt.Errorf("%s=%d is not a descriptor", FDVariable, fd)
+	}
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s=%d was not inherited from a master: %w", FDVariable, fd, err)
+	}
+	return newConn(c), nil
+}
+
+// Send gives up on a peer that has not read for two seconds.
+func (c *Conn) Send(m Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.c.SetWriteDeadline(time.Now().Add(2 * time.Second))
+	return c.enc.Encode(m)
+}
+
+// Receive returns the next message, or io.EOF once the other process is gone.
+func (c *Conn) Receive() (m Message, err error) {
+	err = c.dec.Decode(&m)
+	return m, err
+}
+
+// Close ends the conversation.
+func (c *Conn) Close() error { return c.c.Close() }

@@ -1,0 +1,213 @@
+// Package master is the process that opens the public address, starts a worker
+// in every slot, and starts them again.
+package master
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/samedoor/samedoor/internal/bus"
+	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/worker"
+	"github.com/samedoor/samedoor/strategies"
+)
+
+// Config is what `samedoor serve` was asked for.
+type Config struct {
+	Strategy     strategies.Info
+	Workers      int
+	Addr         string
+	WorkerPort   int
+	Redis        string // URL; empty: an embedded bus
+	PeerAddr     string // host:port of slot 0 for other hosts, or empty
+	Strict       bool
+	Hash         string
+	HashFunc     strategies.PickFunc // what Hash names
+	NginxMethod  string
+	Origins      []string
+	MaxRestarts  int
+	RestartDelay time.Duration
+	Rate         float64
+	LogFormat    string
+}
+
+// A Master runs one cluster. Make it with New, then Run it.
+type Master struct {
+	Config
+	log      *slog.Logger
+	dir      string
+	boot     control.Boot // what all workers are told
+	strategy strategies.Strategy
+	public   netip.AddrPort
+	sockets  [][]*os.File
+	slots    []*slot
+
+	mu        sync.Mutex // guards the following
+	cluster   control.Cluster
+	processes []*process    // by slot; nil where there is none
+	changed   chan struct{} // closed when cluster changes
+	moved     chan struct{} // closed when its live slots do
+}
+
+// Run opens the public address (a [worker.StartError] says why it can't), starts the workers, and writes the line
+// `ready http://…` to out once they serve. It returns when ctx is done (nil) or
+// when the cluster can't start or go on.
+func Run(ctx context.Context, c Config, reload <-chan os.Signal, out io.Writer, log *slog.Logger) error {
+	m := &Master{Config: c, log: log, changed: make(chan struct{}), moved: make(chan struct{}), processes: make([]*process, c.Workers)}
+	if err := m.open(); err != nil {
+		return worker.StartError{Err: err}
+	}
+	defer os.RemoveAll(m.dir)
+	url, closeBus, err := m.openBus(ctx)
+	if err != nil {
+		return worker.StartError{Err: err}
+	}
+	defer closeBus()
+	m.boot.Bus, m.boot.Shared = url, c.Redis != ""
+
+	if err := m.openSockets(); err != nil {
+		return worker.StartError{Err: err}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := m.strategy.Front(ctx); err != nil {
+			cancel(fmt.Errorf("strategy %s: %w", c.Strategy.Name, err))
+		}
+	})
+	for i := range c.Workers {
+		s := &slot{m: m, index: i, policy: policy{max: c.MaxRestarts, delay: c.RestartDelay}, restart: make(chan chan struct{})}
+		m.slots = append(m.slots, s)
+		running.Go(func() { s.run(ctx) })
+	}
+	running.Go(func() { m.watch(ctx, cancel, out) })
+	running.Go(func() { m.reload(ctx, reload) })
+	running.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// open makes this run's private directory and what follows from the Config.
+func (m *Master) open() (err error) {
+	// The path of a unix socket may have some 100 characters.
+	base := os.TempDir()
+	if len(base) > 60 {
+		base = "/tmp"
+	}
+	if m.dir, err = os.MkdirTemp(base, "samedoor-"); err != nil {
+		return fmt.Errorf("make a directory for this run: %w", err)
+	}
+	m.boot = control.Boot{
+		Strategy: m.Strategy.Name, Host: worker.RandomName(), WorkerPort: m.WorkerPort, Dir: m.dir,
+		Strict: m.Strict, Hash: m.Hash, NginxMethod: m.NginxMethod, FrontSecret: rand.Text(),
+		Origins: m.Origins, Rate: m.Rate, LogFormat: m.LogFormat,
+	}
+	m.cluster.Since = time.Now().UnixMilli()
+	for i := range m.Workers {
+		m.cluster.Workers = append(m.cluster.Workers, control.Worker{
+			Slot: i, ID: m.idOf(i), Port: m.WorkerPort + i, State: control.Starting,
+		})
+	}
+	return nil
+}
+
+func (m *Master) idOf(slot int) string { return strconv.Itoa(slot) + "-" + m.boot.Host }
+
+// openBus returns the URL that workers reach the bus by.
+func (m *Master) openBus(ctx context.Context) (url string, closer func(), err error) {
+	if m.Redis == "" {
+		e, err := bus.StartEmbedded()
+		if err != nil {
+			return "", nil, err
+		}
+		return e.URL(), e.Close, nil
+	}
+	return m.Redis, func() {}, worker.CheckBus(ctx, m.Redis, m.log)
+}
+
+func (m *Master) openSockets() (err error) {
+	m.strategy = m.Strategy.New(strategies.Config{
+		Addr: m.Addr, WorkerPort: m.WorkerPort, Strict: m.Strict, Hash: m.HashFunc, NginxMethod: m.NginxMethod,
+		FrontSecret: m.boot.FrontSecret, Dir: m.dir, Live: m.live, Log: m.log,
+	})
+	m.public, m.sockets, err = m.strategy.Sockets(m.Workers)
+	if used := new(strategies.InUseError); errors.As(err, &used) {
+		flag := "--worker-port"
+		if used.Addr == m.Addr {
+			flag = "--addr"
+		}
+		return fmt.Errorf("%w: stop what listens there, or choose another with %s", used, flag)
+	}
+	m.boot.Public = m.public.String()
+	return err
+}
+
+// bootOf is what the next worker of a slot is told.
+func (m *Master) bootOf(slot int) control.Boot {
+	b := m.boot
+	b.Slot, b.ID, b.Sockets = slot, m.idOf(slot), len(m.sockets[slot])
+	b.PeerAddr = worker.PeerAddrOf(m.PeerAddr, slot)
+	return b
+}
+
+// set changes what is known of a slot, and tells everybody.
+func (m *Master) set(slot int, change func(*control.Worker)) {
+	m.mu.Lock()
+	live := m.cluster.Live()
+	m.cluster.Workers = slices.Clone(m.cluster.Workers) // snapshots stay as they were
+	change(&m.cluster.Workers[slot])
+	if !slices.Equal(live, m.cluster.Live()) {
+		close(m.moved)
+		m.moved = make(chan struct{})
+	}
+	c, tell := m.cluster, slices.Clone(m.processes)
+	close(m.changed)
+	m.changed = make(chan struct{})
+	m.mu.Unlock()
+	for _, p := range tell {
+		if p != nil {
+			p.tell(c)
+		}
+	}
+}
+
+// attach notes which process is in a slot.
+func (m *Master) attach(slot int, p *process) {
+	m.mu.Lock()
+	m.processes[slot] = p
+	m.mu.Unlock()
+	if p != nil {
+		m.set(slot, func(w *control.Worker) { w.PID, w.State = p.Pid, control.Starting })
+	}
+}
+
+func (m *Master) snapshot() control.Cluster {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cluster
+}
+
+func (m *Master) watchable() (control.Cluster, <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cluster, m.changed
+}
+
+func (m *Master) live() ([]int, <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cluster.Live(), m.moved
+}

@@ -1,0 +1,107 @@
+package master
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"github.com/samedoor/samedoor/internal/control"
+)
+
+// killAfter is how long a worker that was told to end may take.
+const killAfter = 3 * time.Second
+
+// slot is one place in the cluster. run keeps a process in it.
+type slot struct {
+	m       *Master
+	index   int
+	policy  policy
+	restart chan chan struct{} // asks for a new process; closed when it is ready
+}
+
+// run keeps a process in the slot until ctx is done or the slot is given up.
+func (s *slot) run(ctx context.Context) {
+	var waiting chan struct{} // who asked for the restart under way
+	for ctx.Err() == nil {
+		ready, ordered, why := s.live(ctx, waiting)
+		if ctx.Err() != nil {
+			return
+		}
+		if waiting = ordered; ordered != nil {
+			s.m.set(s.index, func(w *control.Worker) { w.PID, w.Restarts = 0, w.Restarts+1 })
+			continue
+		}
+		after, giveUp := s.policy.died(ready)
+		if giveUp {
+			s.m.log.Error("slot given up: its worker died too often", "slot", s.index, "restarts", s.policy.count, "last", why)
+			s.m.set(s.index, func(w *control.Worker) { w.PID, w.State = 0, control.GivenUp })
+			return
+		}
+		s.m.log.Warn("worker died", "slot", s.index, "how", why, "next", after.String())
+		s.m.set(s.index, func(w *control.Worker) { w.PID, w.State, w.Restarts = 0, control.Waiting, w.Restarts+1 })
+		select {
+		case <-time.After(after):
+		case waiting = <-s.restart:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// live runs one process. It returns how long the process was ready, who
+// ordered its end (nil if it died by itself), and why it died.
+func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Duration, ordered chan struct{}, why string) {
+	boot := s.m.bootOf(s.index)
+	p, err := start(boot, s.m.snapshot(), s.m.sockets[s.index])
+	if err != nil {
+		return 0, nil, err.Error()
+	}
+	s.m.attach(s.index, p)
+	defer s.m.attach(s.index, nil)
+	var since time.Time
+	var kill <-chan time.Time
+	stop, end := ctx.Done(), func() {
+		_ = p.Signal(syscall.SIGTERM)
+		kill = time.After(killAfter)
+	}
+	restart := s.restart
+	for {
+		select {
+		case msg, ok := <-p.said:
+			switch {
+			case !ok:
+				p.said = nil
+			case msg.Failed != "":
+				why = msg.Failed
+			case msg.Ready:
+				since = time.Now()
+				s.m.log.Info("worker ready", "slot", s.index, "worker", p.Pid)
+				s.m.set(s.index, func(w *control.Worker) { w.State = control.Ready })
+				if waiting != nil {
+					close(waiting)
+				}
+			}
+		case ordered = <-restart:
+			restart = nil
+			s.m.set(s.index, func(w *control.Worker) { w.State = control.Draining })
+			end()
+		case <-stop:
+			stop = nil
+			end()
+		case <-kill:
+			_ = p.Kill()
+		case <-p.done:
+			if !since.IsZero() {
+				ready = time.Since(since)
+			}
+			if p.said != nil {
+				for msg := range p.said { // its last words
+					why = msg.Failed
+				}
+			}
+			if why == "" {
+				why = p.how
+			}
+			return ready, ordered, why
+		}
+	}
+}

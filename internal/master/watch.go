@@ -1,0 +1,129 @@
+package master
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/samedoor/samedoor/internal/control"
+)
+
+// watch says when the cluster is ready, and ends it when no worker is left.
+func (m *Master) watch(ctx context.Context, cancel context.CancelCauseFunc, out io.Writer) {
+	said := false
+	for {
+		c, changed := m.watchable()
+		ready, givenUp := 0, 0
+		for _, w := range c.Workers {
+			switch w.State {
+			case control.Ready:
+				ready++
+			case control.GivenUp:
+				givenUp++
+			}
+		}
+		switch {
+		case givenUp > 0 && !said:
+			cancel(fmt.Errorf("worker %s did not start: its reason stands in the log above", gone(c)))
+		case givenUp == m.Workers:
+			cancel(fmt.Errorf("no worker is left: all %d slots were given up, for the reasons in the log above", m.Workers))
+		case ready == m.Workers && !said:
+			if m.healthy(ctx) {
+				said = true
+				fmt.Fprintf(out, "ready http://%s/page strategy=%s workers=%d\n", reachable(m.public), m.Strategy.Name, m.Workers)
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func gone(c control.Cluster) string {
+	for _, w := range c.Workers {
+		if w.State == control.GivenUp {
+			return strconv.Itoa(w.Slot)
+		}
+	}
+	return ""
+}
+
+// healthy asks for /healthz as a client would, until it is answered.
+func (m *Master) healthy(ctx context.Context) bool {
+	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for ctx.Err() == nil {
+		resp, err := client.Get("http://" + reachable(m.public) + "/healthz")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return true
+			}
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// reachable is the address to open in a browser: a wildcard as loopback.
+func reachable(a netip.AddrPort) string {
+	ip := a.Addr().Unmap()
+	switch {
+	case ip == netip.IPv4Unspecified(), ip == netip.IPv6Unspecified():
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return net.JoinHostPort(ip.String(), strconv.Itoa(int(a.Port())))
+}
+
+// reload replaces the workers one by one whenever a signal arrives, each once
+// its predecessor's successor is ready.
+func (m *Master) reload(ctx context.Context, signals <-chan os.Signal) {
+	for {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+			return
+		}
+		m.log.Info("reload: replacing the workers one by one")
+		for _, s := range m.slots {
+			if !m.replace(ctx, s) {
+				m.log.Error("reload stopped: the new worker is not ready", "slot", s.index)
+				break
+			}
+		}
+	}
+}
+
+// replace orders a new process for s and waits until it is ready.
+func (m *Master) replace(ctx context.Context, s *slot) bool {
+	if m.snapshot().Workers[s.index].State == control.GivenUp {
+		return true // nothing to replace
+	}
+	ready := make(chan struct{})
+	timeout := time.After(30 * time.Second)
+	select {
+	case s.restart <- ready:
+	case <-timeout:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-ready:
+		return true
+	case <-timeout:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}

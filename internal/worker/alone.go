@@ -1,0 +1,137 @@
+package worker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/samedoor/samedoor/internal/bus"
+	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/strategies"
+)
+
+// AloneConfig is what `samedoor worker` was asked for.
+type AloneConfig struct {
+	Info         strategies.Info
+	Listen       string
+	Slot         int
+	ID           string // empty: the slot and a random part
+	WorkerPort   int
+	Redis        string // URL; empty: a bus of this worker's own
+	PeerAddr     string // host:port of slot 0, or empty
+	Strict       bool
+	Hash         string
+	NginxMethod  string
+	Origins      []string
+	TrustProxies []string
+	Rate         float64
+	LogFormat    string
+}
+
+// StartError says why a cluster or a worker could not begin; nothing was left
+// running.
+type StartError struct{ Err error }
+
+func (e StartError) Error() string { return e.Err.Error() }
+func (e StartError) Unwrap() error { return e.Err }
+
+// Alone serves one slot without a master until ctx is done: what a container
+// or another host runs. It knows the others by the registry.
+func Alone(ctx context.Context, c AloneConfig, log *slog.Logger) error {
+	host := RandomName()
+	if c.ID == "" {
+		c.ID = strconv.Itoa(c.Slot) + "-" + host
+	}
+	url := c.Redis
+	if url == "" {
+		e, err := bus.StartEmbedded()
+		if err != nil {
+			return err
+		}
+		defer e.Close()
+		url = e.URL()
+	} else if err := CheckBus(ctx, url, log); err != nil {
+		return StartError{Err: err}
+	}
+	f, public, err := strategies.OpenTCP(c.Listen)
+	if used := new(strategies.InUseError); errors.As(err, &used) {
+		return StartError{Err: fmt.Errorf("%w: stop what listens there, or choose another with --listen", err)}
+	}
+	if err != nil {
+		return StartError{Err: err}
+	}
+	l, err := strategies.Listen(f)
+	if err != nil {
+		return err
+	}
+	boot := control.Boot{
+		Strategy: c.Info.Name, Slot: c.Slot, ID: c.ID, Host: host, Public: public.String(), WorkerPort: c.WorkerPort,
+		Bus: url, Shared: true, PeerAddr: PeerAddrOf(c.PeerAddr, c.Slot), Strict: c.Strict, Hash: c.Hash,
+		NginxMethod: c.NginxMethod, Origins: c.Origins, TrustProxies: c.TrustProxies, Rate: c.Rate, LogFormat: c.LogFormat,
+	}
+	w, err := New(boot, c.Info, log)
+	if err != nil {
+		l.Close()
+		return StartError{Err: err}
+	}
+	go w.followRegistry(ctx)
+	return w.Run(ctx, []net.Listener{l}, func() { log.Info("worker ready", "address", public.String(), "id", c.ID) })
+}
+
+// followRegistry takes the cluster from the registry, there being no master.
+func (w *Worker) followRegistry(ctx context.Context) {
+	self := control.Worker{Slot: w.boot.Slot, ID: w.boot.ID, PID: pid, Port: w.port(), State: control.Ready}
+	c := control.Cluster{Since: time.Now().UnixMilli(), Workers: []control.Worker{self}}
+	for first := true; ; first = false {
+		known := []control.Worker{self}
+		others, _ := w.registry.List(ctx) // without a bus, those known last
+		for _, o := range others {
+			if o.ID != self.ID {
+				known = append(known, control.Worker{Slot: o.Slot, ID: o.ID, PID: o.PID, Port: o.Port, State: control.Ready})
+			}
+		}
+		slices.SortFunc(known, func(a, b control.Worker) int { return a.Slot - b.Slot })
+		if first || !slices.Equal(known, c.Workers) {
+			c.Workers = known
+			w.SetCluster(c)
+		}
+		select {
+		case <-time.After(2 * time.Second):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// CheckBus tells, in a line, why the bus at url cannot be used.
+func CheckBus(ctx context.Context, url string, log *slog.Logger) error {
+	b, err := bus.Open(url, log)
+	if err == nil {
+		defer b.Close()
+		err = b.Ping(ctx)
+	}
+	if err != nil {
+		return errors.New(bus.Explain(url, err))
+	}
+	return nil
+}
+
+// RandomName is what tells one master's workers from another's.
+func RandomName() string { return strings.ToLower(rand.Text()[:6]) }
+
+// PeerAddrOf returns the address of a slot, from that of slot 0.
+func PeerAddrOf(addr string, slot int) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	n, _ := strconv.Atoi(port) // checked with the flags
+	return net.JoinHostPort(host, strconv.Itoa(n+slot))
+}

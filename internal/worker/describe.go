@@ -1,0 +1,126 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+
+	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/trace"
+)
+
+// What workers ask one another, on the listeners where they take forwarded
+// requests.
+const (
+	statsPath = "/-/stats"
+	tracePath = "/-/trace"
+)
+
+// stats are the numbers that only the worker itself knows, since it started.
+type stats struct {
+	ID        string `json:"id"`
+	PID       int    `json:"pid"`
+	Sessions  int    `json:"sessions"`  // Engine.IO sessions
+	Sockets   int    `json:"sockets"`   // Socket.IO sockets, in all namespaces
+	Refused   int64  `json:"refused"`   // requests answered "Session ID unknown"
+	Forwarded int64  `json:"forwarded"` // strangers handed to their owner
+}
+
+func (w *Worker) stats() stats {
+	return stats{
+		ID: w.boot.ID, PID: pid, Sessions: w.engine.sessions(), Sockets: int(w.engine.sockets.Load()),
+		Refused: w.refused.Load(), Forwarded: w.forwarded.Load(),
+	}
+}
+
+// description is the body of /cluster.
+type description struct {
+	Strategy string         `json:"strategy"`
+	Engine   string         `json:"engine"`
+	Workers  []workerStatus `json:"workers"`
+	Since    int64          `json:"since"` // milliseconds since 1970
+	Warnings []string       `json:"warnings"`
+}
+
+type workerStatus struct {
+	control.Worker
+	Sessions  int   `json:"sessions"`
+	Sockets   int   `json:"sockets"`
+	Refused   int64 `json:"refused"`
+	Forwarded int64 `json:"forwarded"`
+}
+
+// describe joins what the master knows with what each worker counts. A worker
+// that does not answer soon keeps zeros, and a warning says so.
+func (w *Worker) describe(ctx context.Context) any {
+	c := w.snapshot()
+	d := description{Strategy: w.info.Name, Engine: EngineName, Workers: []workerStatus{}, Since: c.Since, Warnings: []string{}}
+	known := map[int]control.Worker{}
+	for _, o := range c.Workers {
+		known[o.Slot] = o
+	}
+	add := func(slot int, s stats, err error) {
+		k, ok := known[slot]
+		if !ok {
+			k = control.Worker{Slot: slot, ID: s.ID, PID: s.PID, Port: w.boot.WorkerPort + slot, State: control.Ready}
+		}
+		d.Workers = append(d.Workers, workerStatus{k, s.Sessions, s.Sockets, s.Refused, s.Forwarded})
+		switch {
+		case err != nil && k.State == control.Ready:
+			d.Warnings = append(d.Warnings, "worker "+itoa(slot)+" does not answer")
+		case k.State == control.GivenUp:
+			d.Warnings = append(d.Warnings, "worker "+itoa(slot)+" died too often and was given up: restart the cluster once its cause is mended")
+		}
+	}
+	add(w.boot.Slot, w.stats(), nil)
+	var mu sync.Mutex
+	w.eachPeer(ctx, func(slot int, to peer) {
+		var s stats
+		err := w.peers.ask(ctx, to, statsPath, &s)
+		mu.Lock()
+		defer mu.Unlock()
+		add(slot, s, err)
+	})
+	slices.SortFunc(d.Workers, func(a, b workerStatus) int {
+		return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.ID, b.ID))
+	})
+	slices.Sort(d.Warnings)
+	return d
+}
+
+// collect gathers what all workers saw of a session.
+func (w *Worker) collect(ctx context.Context, sid string) []trace.Entry {
+	all := w.ring.Of(sid)
+	if sid == "" {
+		return all
+	}
+	var mu sync.Mutex
+	w.eachPeer(ctx, func(_ int, to peer) {
+		var theirs []trace.Entry
+		if w.peers.ask(ctx, to, tracePath+"?sid="+url.QueryEscape(sid), &theirs) == nil {
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, theirs...)
+		}
+	})
+	trace.Sort(all)
+	return all
+}
+
+// eachPeer calls f for all other workers at once, and waits.
+func (w *Worker) eachPeer(ctx context.Context, f func(slot int, to peer)) {
+	var wg sync.WaitGroup
+	for o, to := range w.peers.all(ctx) {
+		wg.Go(func() { f(o.Slot, to) })
+	}
+	wg.Wait()
+}
+
+func writeJSON(rw http.ResponseWriter, v any) {
+	rw.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(rw).Encode(v)
+}

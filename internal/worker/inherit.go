@@ -1,0 +1,80 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/logs"
+	"github.com/samedoor/samedoor/strategies"
+)
+
+// Inherited tells whether a master started this process.
+func Inherited() bool { return os.Getenv(control.FDVariable) != "" }
+
+// Inherit runs the worker that the master asks for over the control socket,
+// until the master ends it or is gone. find returns the strategy of a name.
+func Inherit(find func(name string) (strategies.Info, bool)) error {
+	fd, err := strconv.Atoi(os.Getenv(control.FDVariable))
+	if err != nil || fd < 3 {
+		return fmt.Errorf("%s is for the master to set: unset it", control.FDVariable)
+	}
+	os.Unsetenv(control.FDVariable)
+	signal.Ignore(os.Interrupt, syscall.SIGHUP) // a terminal sends them to the whole group; the master decides
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+
+	conn, err := control.Inherit(fd)
+	if err != nil {
+		return err
+	}
+	hello, err := conn.Receive()
+	if err != nil || hello.Boot == nil {
+		return errors.New("the master said nothing")
+	}
+	boot := *hello.Boot
+	log := logs.New(os.Stderr, boot.LogFormat).With("slot", boot.Slot, "pid", pid)
+	if err := inherit(ctx, conn, boot, fd+1, find, log); err != nil {
+		_ = conn.Send(control.Message{Failed: err.Error()}) // the master says it, once
+		os.Exit(1)
+	}
+	return nil
+}
+
+func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, fd int, find func(string) (strategies.Info, bool), log *slog.Logger) error {
+	info, ok := find(boot.Strategy)
+	if !ok {
+		return fmt.Errorf("unknown strategy %q", boot.Strategy)
+	}
+	var public []net.Listener
+	for i := range boot.Sockets {
+		l, err := strategies.Listen(os.NewFile(uintptr(fd+i), "socket "+strconv.Itoa(i)))
+		if err != nil {
+			return err
+		}
+		public = append(public, l)
+	}
+	w, err := New(boot, info, log)
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			m, err := conn.Receive()
+			if err != nil { // the master is gone: so is who would restart or end this worker
+				os.Exit(1)
+			}
+			if m.Cluster != nil {
+				w.SetCluster(*m.Cluster)
+			}
+		}
+	}()
+	return w.Run(ctx, public, func() { _ = conn.Send(control.Message{Ready: true}) })
+}

@@ -1,0 +1,203 @@
+package worker
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/samedoor/samedoor/internal/bus"
+	"github.com/samedoor/samedoor/internal/session"
+)
+
+// peers is how this worker reaches the others: to forward a stranger to its
+// owner, and to ask what they have seen.
+type peers struct {
+	w         *Worker
+	transport *http.Transport
+	proxy     *httputil.ReverseProxy
+}
+
+// A peer is another worker: where it takes requests, and the secret that lets in.
+type peer struct{ addr, secret string }
+
+func newPeers(w *Worker) *peers {
+	p := &peers{w: w}
+	p.transport = &http.Transport{
+		DialContext:           dialPeer,
+		DisableCompression:    true, // pass on what the owner sends, as it is
+		MaxIdleConnsPerHost:   32,
+		IdleConnTimeout:       30 * time.Second,
+		ResponseHeaderTimeout: pollDeadline,
+	}
+	p.proxy = &httputil.ReverseProxy{
+		Transport:     p.transport,
+		FlushInterval: -1,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			to := r.In.Context().Value(peerKey{}).(peer)
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", hostOf(to.addr)
+			r.Out.Host = r.In.Host // what the Origin is compared with
+			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
+			r.Out.Header.Set(viaHeader, strconv.Itoa(w.boot.Slot))
+			r.Out.Header.Set(clientHeader, r.In.RemoteAddr)
+			r.Out.Header.Set(secretHeader, to.secret)
+		},
+		// The owner is gone, and its sessions with it: the client starts over.
+		ErrorHandler: func(rw http.ResponseWriter, r *http.Request, _ error) {
+			rw.Header().Set(workerHeader, strconv.Itoa(w.boot.Slot))
+			w.refuseStranger(rw, r)
+		},
+		ErrorLog: discard,
+	}
+	return p
+}
+
+type peerKey struct{}
+
+// forwarder hands strangers to the owner that find names, once.
+func (p *peers) forwarder(find func(ctx context.Context, name string) (peer, bool)) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		name, _, _ := session.Split(r.URL.Query().Get("sid"))
+		to, ok := find(r.Context(), name)
+		if _, forwarded := viaOf(r.Context()); forwarded || !ok {
+			p.w.refuseStranger(rw, r)
+			return
+		}
+		p.w.forwarded.Add(1)
+		clear(rw.Header()) // the owner sets them all
+		p.proxy.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), peerKey{}, to)))
+	})
+}
+
+// neighbour finds the worker of this host that a sid's slot names. A worker
+// that runs by itself has none, and a bus that is shared has names instead of
+// slots: both ask the registry.
+func (p *peers) neighbour(ctx context.Context, name string) (peer, bool) {
+	if p.w.boot.Dir == "" || p.w.boot.Shared {
+		return p.registered(ctx, name)
+	}
+	slot, ok := p.w.slotOf(name)
+	return peer{addr: "unix:" + peerSocket(p.w.boot.Dir, slot)}, ok
+}
+
+// registered finds the worker that the registry names.
+func (p *peers) registered(ctx context.Context, name string) (peer, bool) {
+	if !p.w.boot.Shared {
+		name += "-" + p.w.boot.Host // one cluster: its sids name slots
+	}
+	found, ok := p.w.registry.Lookup(ctx, name)
+	return peer{found.Addr, found.Secret}, ok && found.Addr != ""
+}
+
+// slotOf returns the slot that a sid's name stands for.
+func (w *Worker) slotOf(name string) (int, bool) {
+	if name == w.name {
+		return w.boot.Slot, true
+	}
+	slot, ok := session.Slot(name)
+	return slot, ok
+}
+
+// hostOf makes a host name of a peer's address, so that the transport keeps
+// its connections by it; dialPeer reads it back.
+func hostOf(addr string) string { return hex.EncodeToString([]byte(addr)) + ".peer" }
+
+func dialPeer(ctx context.Context, _, host string) (net.Conn, error) {
+	name, _, _ := strings.Cut(host, ".")
+	b, err := hex.DecodeString(name)
+	if err != nil {
+		return nil, err
+	}
+	d := net.Dialer{Timeout: 2 * time.Second}
+	if path, ok := strings.CutPrefix(string(b), "unix:"); ok {
+		return d.DialContext(ctx, "unix", path)
+	}
+	return d.DialContext(ctx, "tcp", string(b))
+}
+
+func peerSocket(dir string, slot int) string {
+	return filepath.Join(dir, "worker-"+strconv.Itoa(slot)+".sock")
+}
+
+// listenPeers opens where this worker takes forwarded requests.
+func (w *Worker) listenPeers() (ls []net.Listener, err error) {
+	if w.boot.Dir != "" {
+		path := peerSocket(w.boot.Dir, w.boot.Slot)
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // the predecessor's
+			return nil, err
+		}
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			return nil, fmt.Errorf("listen for forwarded requests: %w", err)
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			l.Close()
+			return nil, err
+		}
+		ls = append(ls, l)
+	}
+	if w.boot.PeerAddr != "" {
+		l, err := net.Listen("tcp", w.boot.PeerAddr)
+		if err != nil {
+			for _, l := range ls {
+				l.Close()
+			}
+			return nil, fmt.Errorf("listen for forwarded requests: %w", err)
+		}
+		ls = append(ls, l)
+	}
+	return ls, nil
+}
+
+// ask gets a small JSON answer from a peer.
+func (p *peers) ask(ctx context.Context, to peer, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+hostOf(to.addr)+path, nil)
+	if err != nil {
+		return err
+	}
+	r.Header.Set(secretHeader, to.secret)
+	resp, err := p.transport.RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("peer answered %s", resp.Status)
+	}
+	return json.NewDecoder(resp.Body).Decode(into)
+}
+
+func (p *peers) close() { p.transport.CloseIdleConnections() }
+
+// all returns the other workers by slot: this host's, or for a worker that
+// runs by itself those of the registry.
+func (p *peers) all(ctx context.Context) map[bus.Worker]peer {
+	found := map[bus.Worker]peer{}
+	if p.w.boot.Dir == "" {
+		registered, _ := p.w.registry.List(ctx) // without a bus, those known last
+		for _, o := range registered {
+			if o.ID != p.w.boot.ID {
+				found[o] = peer{o.Addr, o.Secret}
+			}
+		}
+		return found
+	}
+	for _, o := range p.w.snapshot().Workers {
+		if o.Slot != p.w.boot.Slot {
+			found[bus.Worker{Slot: o.Slot}] = peer{addr: "unix:" + peerSocket(p.w.boot.Dir, o.Slot)}
+		}
+	}
+	return found
+}

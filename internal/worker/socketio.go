@@ -1,0 +1,138 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/samedoor/samedoor/internal/session"
+	"github.com/samedoor/samedoor/internal/trace"
+)
+
+// maxPayload bounds a request's body, in bytes; the handshake tells it.
+const maxPayload = 1_000_000
+
+// pollDeadline is how long the answer to a request may take to be read. A poll
+// is held for at most a ping interval of 25 s.
+const pollDeadline = 90 * time.Second
+
+// serveSocketIO is the way of every Socket.IO request, from clients and from
+// forwarding workers alike: check it, then serve it here if this worker holds
+// its session, else leave it to the strategy.
+func (w *Worker) serveSocketIO(rw http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	sid := q.Get("sid")
+	rec := trace.Begin(w.ring, rw, r, w.boot.Slot, sid)
+	name, raw, tagged := session.Split(sid)
+	if tagged {
+		if slot, ok := w.slotOf(name); ok {
+			rec.Owner(slot)
+		}
+	}
+	via, forwarded := viaOf(r.Context())
+	if forwarded {
+		rec.Via(via)
+	}
+	r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
+	serve := func(h http.Handler) {
+		defer rec.End()
+		h.ServeHTTP(rec.Writer(), r)
+	}
+
+	switch allowed, cross := w.origins.check(r); {
+	case !allowed:
+		serve(answer(http.StatusForbidden, 4, "Origin not allowed: list it with --origins"))
+		return
+	case cross:
+		w.origins.allow(rw.Header(), r)
+	}
+	if r.Method == http.MethodOptions {
+		rw.WriteHeader(http.StatusNoContent)
+		return
+	}
+	rc := http.NewResponseController(rw)
+	_ = rc.SetReadDeadline(time.Now().Add(30 * time.Second)) // for the body; a hijacked connection is freed of it
+	_ = rc.SetWriteDeadline(time.Now().Add(pollDeadline))
+
+	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
+	case q.Get("EIO") != "4":
+		serve(answer(http.StatusBadRequest, 5, "Unsupported protocol version"))
+	case kind == "application/octet-stream": // Engine.IO 3's binary payloads; the library ends the process over some
+		serve(answer(http.StatusBadRequest, 3, "Bad request"))
+	case r.ContentLength > maxPayload:
+		serve(answer(http.StatusRequestEntityTooLarge, 3, "Payload too large: at most "+strconv.Itoa(maxPayload)+" bytes"))
+	case sid == "":
+		serve(w.open(rec))
+	case tagged && name == w.name && w.engine.has(raw):
+		serve(w.local(raw))
+	case !tagged && w.engine.has(raw): // began as a WebSocket, which is not tagged
+		serve(w.local(raw))
+	case tagged && name != w.name && !forwarded:
+		w.stranger.ServeHTTP(rw, r)
+	default: // ours, but over; not anybody's; or forwarded to the wrong worker
+		serve(http.HandlerFunc(w.refuse))
+	}
+}
+
+// refuse answers a request for a session that this worker does not hold, as
+// Socket.IO does: the client starts over.
+func (w *Worker) refuse(rw http.ResponseWriter, _ *http.Request) {
+	w.refused.Add(1)
+	engineError(rw, http.StatusBadRequest, 1, "Session ID unknown")
+}
+
+// refuseStranger is refuse for strategies. What becomes of a stranger is
+// recorded by the worker that answers it, so a refusal is, a forward isn't.
+func (w *Worker) refuseStranger(rw http.ResponseWriter, r *http.Request) {
+	if rec, ok := r.Context().Value(recordKey{}).(*trace.Request); ok {
+		rw = rec.Writer()
+		defer rec.End()
+	}
+	w.refuse(rw, r)
+}
+
+// recordKey finds the request's *trace.Request in its context.
+type recordKey struct{}
+
+// open begins a session, and puts the worker's name into its sid.
+func (w *Worker) open(rec *trace.Request) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rec.Owner(w.boot.Slot)
+		out := session.Tagging(rw, w.name, rec.SetSID)
+		w.engine.ServeHTTP(out, r)
+		session.Finish(out)
+	})
+}
+
+// local returns the Engine.IO server, for a session by its sid without name.
+func (w *Worker) local(raw string) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		q := r.URL.Query()
+		q.Set("sid", raw)
+		r.URL.RawQuery = q.Encode()
+		if r.Body != nil {
+			r.Body = http.MaxBytesReader(rw, r.Body, maxPayload)
+		}
+		w.engine.ServeHTTP(rw, r)
+	})
+}
+
+func answer(status, code int, message string) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { engineError(rw, status, code, message) })
+}
+
+// engineError answers as Engine.IO does: {"code":…,"message":"…"}.
+func engineError(rw http.ResponseWriter, status, code int, message string) {
+	b, _ := json.Marshal(struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	}{code, message})
+	rw.Header().Set("Content-Type", "application/json")
+	rw.Header().Set("Cache-Control", "no-store")
+	rw.WriteHeader(status)
+	_, _ = rw.Write(b)
+}

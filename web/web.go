@@ -1,0 +1,121 @@
+// Package web is what a worker serves over HTTP: the page, its files, what the
+// cluster is like, and Socket.IO under /socket.io/.
+package web
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/samedoor/samedoor/internal/trace"
+	"github.com/samedoor/samedoor/strategies"
+)
+
+// A Site is one worker's, told by functions what only the worker knows.
+type Site struct {
+	Strategy   strategies.Info
+	Slot       int // of this worker
+	WorkerPort int // port that slot 0 is named by
+	Workers    func() int
+	Page       func(*http.Request) strategies.Page
+	Cluster    func(context.Context) any                           // body of /cluster
+	Trace      func(ctx context.Context, sid string) []trace.Entry // of all workers, oldest first
+	Draining   func() bool
+	SocketIO   http.Handler
+	Log        *slog.Logger
+}
+
+// Handler returns the router.
+func (s *Site) Handler() http.Handler {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	r.HandleMethodNotAllowed = true
+	_ = r.SetTrustedProxies(nil) // the worker has put the true client's address in place
+	r.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, v any) {
+		s.Log.Error("a request failed", "path", c.Request.URL.Path, "panic", v)
+		c.AbortWithStatus(http.StatusInternalServerError)
+	}))
+
+	r.Any("/socket.io/*any", gin.WrapH(s.SocketIO))
+
+	pages := r.Group("/", s.harden)
+	get := func(path string, h gin.HandlerFunc) { pages.GET(path, h); pages.HEAD(path, h) }
+	get("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/page") })
+	get("/page", s.page)
+	get("/static/*file", serveAssets())
+	get("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok") })
+	get("/readyz", s.ready)
+	get("/cluster", func(c *gin.Context) { c.JSON(http.StatusOK, s.Cluster(c.Request.Context())) })
+	get("/route", s.route)
+	get("/trace", func(c *gin.Context) { c.JSON(http.StatusOK, s.Trace(c.Request.Context(), c.Query("sid"))) })
+	r.NoRoute(s.harden, func(c *gin.Context) { c.String(http.StatusNotFound, "nothing here: the page is at /page\n") })
+	return r
+}
+
+// harden sets what every answer but Socket.IO's carries, and bounds how long a
+// slow client may take to read it.
+func (s *Site) harden(c *gin.Context) {
+	h := c.Writer.Header()
+	h.Set("Content-Security-Policy", s.policy(c.Request))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(30 * time.Second))
+}
+
+// policy allows this origin alone, and the workers' own addresses where the
+// page is told to connect to one of them.
+func (s *Site) policy(r *http.Request) string {
+	connect := "'self'"
+	if p := s.Page(r); p.URL != "" {
+		host := p.URL[:strings.LastIndexByte(p.URL, ':')]
+		for slot := range s.Workers() {
+			at := host + ":" + strconv.Itoa(s.WorkerPort+slot)
+			connect += " " + at + " ws" + strings.TrimPrefix(at, "http")
+		}
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src " +
+		connect + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
+
+func (s *Site) page(c *gin.Context) {
+	p := s.Page(c.Request)
+	var b bytes.Buffer
+	err := page.Execute(&b, map[string]any{
+		"Strategy": s.Strategy.Name, "Doc": s.Strategy.Doc,
+		"Workers": s.Workers(), "WorkerPort": s.WorkerPort,
+		"URL": p.URL, "Slot": p.Slot, "Answered": s.Slot,
+	})
+	if err != nil {
+		s.Log.Error("the page could not be rendered", "error", err)
+		c.String(http.StatusInternalServerError, "the page could not be rendered\n")
+		return
+	}
+	c.Data(http.StatusOK, "text/html; charset=utf-8", b.Bytes())
+}
+
+func (s *Site) ready(c *gin.Context) {
+	if s.Draining() {
+		c.String(http.StatusServiceUnavailable, "draining")
+		return
+	}
+	c.String(http.StatusOK, "ok")
+}
+
+// route answers a page that was rendered in the browser: where to connect.
+func (s *Site) route(c *gin.Context) {
+	p := s.Page(c.Request)
+	if p.URL == "" {
+		c.JSON(http.StatusNotFound, gin.H{"error": "strategy " + s.Strategy.Name + " has no routes: connect to this origin"})
+		return
+	}
+	c.JSON(http.StatusOK, gin.H{"url": p.URL, "slot": p.Slot})
+}
