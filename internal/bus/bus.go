@@ -102,6 +102,21 @@ func (b *Bus) do(ctx context.Context, limit time.Duration, call func(context.Con
 	return b.health.note(err)
 }
 
+// together queues commands that take effect all at once or not at all.
+func (b *Bus) together(ctx context.Context, queue func(redis.Pipeliner)) error {
+	done, err := b.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		queue(p)
+		return nil
+	})
+	for _, c := range done {
+		// EXECABORT says that some command was refused; that command says why.
+		if c.Err() != nil && !redis.HasErrorPrefix(c.Err(), "EXECABORT") {
+			return c.Err()
+		}
+	}
+	return err
+}
+
 // newClient sets what every kind of client needs: short timeouts that a
 // context can shorten further, one retry, and nothing but the plain protocol,
 // which Redis, Valkey and the embedded server all speak.

@@ -68,8 +68,8 @@ func Explain(rawURL string, err error) string {
 		return out("no such host", "correct the name in --redis")
 	case has("x509:", "certificate"):
 		return out("its certificate is not trusted", "name the host as its certificate does, or trust its issuer")
-	case has("does not look like a TLS handshake"):
-		return out("it does not speak TLS", "write redis:// instead of rediss://")
+	case has("does not look like a TLS handshake"), strings.HasPrefix(at, "rediss:") && has("EOF", "connection reset"):
+		return out("it does not speak TLS", "check host and port, or write redis:// instead of rediss://")
 	case has("LOADING"):
 		return out("it is still loading its data", "try again in a moment")
 	case has("EOF", "connection reset", "invalid reply", "can't parse"):

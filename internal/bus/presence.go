@@ -64,13 +64,11 @@ func (e event) args(room string) *redis.XAddArgs {
 func (f *Feed) Publish(ctx context.Context, updates []Update) error {
 	for part := range slices.Chunk(updates, 64) {
 		err := f.bus.do(ctx, callLimit, func(ctx context.Context) error {
-			_, err := f.bus.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			return f.bus.together(ctx, func(p redis.Pipeliner) {
 				for _, u := range part {
 					f.queue(ctx, p, u)
 				}
-				return nil
 			})
-			return err
 		})
 		if err != nil {
 			return fmt.Errorf("publish presence: %w", err)

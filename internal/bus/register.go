@@ -65,12 +65,10 @@ func (b *Bus) Register(ctx context.Context, w Worker) error {
 
 func (b *Bus) renew(ctx context.Context, id string, value []byte) error {
 	return b.do(ctx, callLimit, func(ctx context.Context) error {
-		_, err := b.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		return b.together(ctx, func(p redis.Pipeliner) {
 			p.Set(ctx, leaseKey(id), value, b.lease)
 			p.SAdd(ctx, workersKey, id)
-			return nil
 		})
-		return err
 	})
 }
 

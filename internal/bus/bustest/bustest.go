@@ -1,0 +1,221 @@
+// Package bustest gives tests a real Redis that can be stopped, killed and
+// started again, and a line to a bus that can be cut.
+package bustest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Redis is a redis-server of the test's own, on a free port, without
+// persistence.
+type Redis struct {
+	Addr string
+
+	t    testing.TB
+	args []string
+	cmd  *exec.Cmd
+}
+
+// StartRedis starts redis-server, with further arguments if any, and waits
+// until it answers. Where there is none the test is skipped, or fails if
+// E2E_REQUIRED is set.
+func StartRedis(t testing.TB, args ...string) *Redis {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("E2E_REQUIRED") != "" {
+			t.Fatal("redis-server is required and not installed")
+		}
+		t.Skip("redis-server is not installed")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	r := &Redis{Addr: addr, t: t, args: args}
+	t.Cleanup(r.Kill)
+	r.Start()
+	return r
+}
+
+// StartSentinel starts a Sentinel from a configuration file, which it will
+// write to.
+func StartSentinel(t testing.TB, conf string) *Redis { return StartRedis(t, conf, "--sentinel") }
+
+// URL is what bus.Open takes.
+func (r *Redis) URL() string { return "redis://" + r.Addr }
+
+// Start starts it, again after a Kill on the same port and without its data.
+func (r *Redis) Start() {
+	r.t.Helper()
+	_, port, _ := net.SplitHostPort(r.Addr)
+	args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", r.t.TempDir()}
+	if n := len(r.args); n == 0 || r.args[n-1] != "--sentinel" {
+		args = append(args, "--save", "", "--appendonly", "no")
+		args = append(args, r.args...)
+	} else {
+		args = append(r.args[:n-1:n-1], append(args, "--sentinel")...) // its file comes first
+	}
+	r.cmd = exec.Command("redis-server", args...)
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	c := r.Client()
+	defer c.Close()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		err := c.Ping(context.Background()).Err()
+		if err == nil || redis.HasErrorPrefix(err, "NOAUTH") {
+			return
+		}
+		if time.Now().After(end) {
+			r.t.Fatalf("redis-server does not answer: %v", err)
+		}
+	}
+}
+
+// Client returns a client of its own for looking behind the bus's back. The
+// caller closes it.
+func (r *Redis) Client() *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: r.Addr, Protocol: 2, DisableIdentity: true, DialerRetries: 1, MaxRetries: -1})
+}
+
+// Kill ends it with SIGKILL; its data is lost.
+func (r *Redis) Kill() {
+	if r.cmd != nil {
+		_ = r.cmd.Process.Kill()
+		_ = r.cmd.Wait()
+		r.cmd = nil
+	}
+}
+
+// Pause stops it so that it accepts connections but answers nothing.
+func (r *Redis) Pause() { r.signal(syscall.SIGSTOP) }
+
+// Resume undoes Pause.
+func (r *Redis) Resume() { r.signal(syscall.SIGCONT) }
+
+func (r *Redis) signal(s os.Signal) {
+	if err := r.cmd.Process.Signal(s); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// Line is a TCP proxy that can be cut.
+type Line struct {
+	Addr string
+
+	listener net.Listener
+	to       string
+	attempts atomic.Int64
+
+	mu    sync.Mutex
+	cut   bool
+	conns map[net.Conn]struct{}
+	done  sync.WaitGroup
+}
+
+// NewLine carries connections to the address to.
+func NewLine(t testing.TB, to string) *Line {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Line{Addr: l.Addr().String(), listener: l, to: to, conns: map[net.Conn]struct{}{}}
+	p.done.Go(p.accept)
+	t.Cleanup(func() {
+		l.Close()
+		p.Cut()
+		p.done.Wait()
+	})
+	return p
+}
+
+// Cut ends all connections, and each new one as soon as it is accepted.
+func (p *Line) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = true
+	p.attempts.Store(0)
+	for c := range p.conns {
+		c.Close()
+	}
+}
+
+// Mend lets connections through again.
+func (p *Line) Mend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = false
+}
+
+// Attempts counts the connections tried since the line was cut.
+func (p *Line) Attempts() int { return int(p.attempts.Load()) }
+
+func (p *Line) accept() {
+	for {
+		c, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.attempts.Add(1)
+		p.done.Go(func() { p.carry(c) })
+	}
+}
+
+func (p *Line) carry(c net.Conn) {
+	defer c.Close()
+	if !p.keep(c) {
+		return
+	}
+	defer p.drop(c)
+	s, err := net.Dial("tcp", p.to)
+	if err != nil {
+		return
+	}
+	defer s.Close()
+	if !p.keep(s) {
+		return
+	}
+	defer p.drop(s)
+	var back sync.WaitGroup
+	back.Go(func() {
+		_, _ = io.Copy(c, s) // either end closing ends both ways
+		c.Close()
+	})
+	_, _ = io.Copy(s, c)
+	s.Close()
+	back.Wait()
+}
+
+func (p *Line) keep(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.cut {
+		p.conns[c] = struct{}{}
+	}
+	return !p.cut
+}
+
+func (p *Line) drop(c net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, c)
+}
+
+// Through returns a bus URL that leads through the line instead.
+func (p *Line) Through(userinfo string) string { return fmt.Sprintf("redis://%s%s", userinfo, p.Addr) }
