@@ -78,8 +78,8 @@ func (c *child) wait(out *lines) {
 	c.said = out.last
 }
 
-// ready returns when nginx serves and understands signals: one that came
-// earlier would end it.
+// ready returns when nginx serves and understands signals (one that came
+// earlier would end it), or has ended; with an error when it gave up itself.
 func (c *child) ready(ctx context.Context) error {
 	for {
 		if _, err := os.Stat(c.up); err == nil {
@@ -89,6 +89,9 @@ func (c *child) ready(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-c.exited:
+			if c.cmd.ProcessState.ExitCode() <= 0 { // somebody ended it
+				return nil
+			}
 			return fmt.Errorf("%s (%w)", c.said, c.err)
 		case <-time.After(5 * time.Millisecond):
 		}

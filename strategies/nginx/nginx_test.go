@@ -212,8 +212,8 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestWorkerSide(t *testing.T) {
-	w := strategies.Worker{Refuse: http.NotFoundHandler(), Neighbours: http.RedirectHandler("/", 302), Registry: nil}
-	for strict, want := range map[bool]int{true: 404, false: 302} {
+	w := strategies.Worker{Refuse: http.NotFoundHandler(), Neighbours: http.RedirectHandler("/", http.StatusFound), Registry: nil}
+	for strict, want := range map[bool]int{true: http.StatusNotFound, false: http.StatusFound} {
 		s := Info.New(strategies.Config{Strict: strict})
 		rec := httptest.NewRecorder()
 		s.Route(w).ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
