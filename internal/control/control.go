@@ -61,7 +61,7 @@ type Cluster struct {
 type Worker struct {
 	Slot     int    `json:"slot"`
 	ID       string `json:"id"`
-	PID      int    `json:"pid"` // 0 while there is none
+	PID      int    `json:"pid"` // of its process, or of the last one it had
 	Port     int    `json:"port"`
 	State    string `json:"state"` // see States
 	Restarts int    `json:"restarts"`

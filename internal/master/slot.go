@@ -28,17 +28,17 @@ func (s *slot) run(ctx context.Context) {
 			return
 		}
 		if waiting = ordered; ordered != nil {
-			s.m.set(s.index, func(w *control.Worker) { w.PID, w.Restarts = 0, w.Restarts+1 })
+			s.m.set(s.index, func(w *control.Worker) { w.Restarts++ })
 			continue
 		}
 		after, giveUp := s.policy.died(ready)
 		if giveUp {
 			s.m.log.Error("slot given up: its worker died too often", "slot", s.index, "restarts", s.policy.count, "last", why)
-			s.m.set(s.index, func(w *control.Worker) { w.PID, w.State = 0, control.GivenUp })
+			s.m.set(s.index, func(w *control.Worker) { w.State = control.GivenUp })
 			return
 		}
 		s.m.log.Warn("worker died", "slot", s.index, "how", why, "next", after.String())
-		s.m.set(s.index, func(w *control.Worker) { w.PID, w.State, w.Restarts = 0, control.Waiting, w.Restarts+1 })
+		s.m.set(s.index, func(w *control.Worker) { w.State, w.Restarts = control.Waiting, w.Restarts+1 })
 		select {
 		case <-time.After(after):
 		case waiting = <-s.restart:

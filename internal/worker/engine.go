@@ -31,15 +31,13 @@ func newEngine(w *Worker) *engine {
 	log.SetOutput(io.Discard) // the library reports through it what clients do wrong
 	opts := socket.DefaultServerOptions()
 	opts.SetServeClient(false)
-	// Some WebSocket-only clients get no answer to their CONNECT (1 in 2000):
-	// they are closed early, and reconnect.
-	opts.SetConnectTimeout(5 * time.Second)
+	opts.SetConnectTimeout(5 * time.Second) // a client without a namespace is closed
 	opts.SetMaxHttpBufferSize(maxPayload)
 	opts.SetTransports(types.NewSet[transports.TransportCtor](eio.Polling, eio.WebSocket))
 	opts.SetAllowEIO3(false)
 
 	e := &engine{w: w, io: socket.NewServer(nil, nil)}
-	e.Handler = e.io.ServeHandler(opts)
+	e.Handler = gated(e.io.ServeHandler(opts))
 	_ = e.io.Engine().On("connection", e.tellSID)
 	for _, ns := range []string{"/", "/ws"} {
 		_ = e.io.Of(ns, nil).On("connection", func(args ...any) { e.connected(ns, args[0].(*socket.Socket)) })
