@@ -234,12 +234,15 @@ func (m *Member) readOn(missed *bool, resumes bool) (done bool, err error) {
 			m.cursor = bus.Offset{} // the client's offset is of some other stream
 		}
 		m.give(ms)
-	case len(ms) == 0 && target.After(m.cursor):
-		m.cursor = target // what stood between is no longer kept
+	case len(ms) == 0 && r.last == target:
+		// What the room was told and m was not is no longer kept. The cursor
+		// stays: it may be of a stream that began anew, which the feed has yet
+		// to find out.
+		m.live = true
 	default:
 		m.give(ms)
 	}
-	return false, nil
+	return m.live, nil
 }
 
 func (h *Hub) after(room string, cursor bus.Offset) ([]bus.Message, error) {

@@ -128,12 +128,24 @@ type worker struct {
 
 func start(t testing.TB, url, id string, slot int, set ...func(*Options)) *worker {
 	t.Helper()
+	return startHub(t, url, id, slot, func(*Hub) {}, set...)
+}
+
+// startImpatient starts a worker that looks for dead ones all the time.
+func startImpatient(t testing.TB, url, id string, slot int) *worker {
+	t.Helper()
+	return startHub(t, url, id, slot, func(h *Hub) { h.prune.every, h.prune.grace = 50*time.Millisecond, 200*time.Millisecond })
+}
+
+func startHub(t testing.TB, url, id string, slot int, change func(*Hub), set ...func(*Options)) *worker {
+	t.Helper()
 	b := open(t, url)
 	o := Options{Bus: b, WorkerID: id, Slot: slot, Strategy: "master", Log: testLog(t)}
 	for _, f := range set {
 		f(&o)
 	}
 	w := &worker{Hub: NewHub(o), bus: b}
+	change(w.Hub)
 	ctx, cancel := context.WithCancel(context.Background())
 	leased, release := context.WithCancel(context.Background())
 	var both sync.WaitGroup
