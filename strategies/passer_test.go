@@ -1,0 +1,217 @@
+package strategies
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// rig is a Passer with n lanes, and workers that answer with their slot.
+type rig struct {
+	t      *testing.T
+	passer Passer
+	addr   string
+	ends   [][]*os.File
+	cancel context.CancelFunc
+	done   chan error
+
+	mu    sync.Mutex
+	slots []int
+	moved chan struct{}
+}
+
+func newRig(t *testing.T, n int, pick PickFunc) *rig {
+	t.Helper()
+	r := &rig{t: t, done: make(chan error, 1), moved: make(chan struct{})}
+	for i := range n {
+		r.slots = append(r.slots, i)
+	}
+	at, ends, err := r.passer.Open("127.0.0.1:0", n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.addr, r.ends = at.String(), ends
+	ctx, cancel := context.WithCancel(t.Context())
+	r.cancel = cancel
+	go func() { r.done <- r.passer.Run(ctx, r.live, pick) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-r.done; err != nil {
+			t.Error(err)
+		}
+		r.done <- nil
+	})
+	return r
+}
+
+func (r *rig) live() ([]int, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.slots, r.moved
+}
+
+func (r *rig) setLive(slots ...int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.slots = slots
+	close(r.moved)
+	r.moved = make(chan struct{})
+}
+
+// work serves a slot, as a worker that inherited its end does, until the
+// returned function is called.
+func (r *rig) work(slot int) (stop func()) {
+	r.t.Helper()
+	fd, err := dup(r.ends[slot][0], "inherited")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	l, err := Listen(fd)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(c, "slot %d for %v", slot, c.RemoteAddr())
+			c.Close()
+		}
+	}()
+	r.t.Cleanup(func() { l.Close() })
+	return func() { l.Close() }
+}
+
+func (r *rig) dial(from string) net.Conn {
+	r.t.Helper()
+	d := net.Dialer{Timeout: 2 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := d.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	r.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func answered(t *testing.T, c net.Conn, want string) {
+	t.Helper()
+	b, err := io.ReadAll(c)
+	if err != nil || !strings.HasPrefix(string(b), want) {
+		t.Errorf("got %q, %v; want %s", b, err, want)
+	}
+}
+
+func TestPassesByAddress(t *testing.T) {
+	r := newRig(t, 4, Slot)
+	for slot := range 4 {
+		r.work(slot)
+	}
+	seen := map[int]bool{}
+	for i := 1; i <= 16; i++ {
+		from := fmt.Sprintf("127.0.0.%d", i)
+		slot := Slot(netip.MustParseAddr(from), []int{0, 1, 2, 3})
+		seen[slot] = true
+		for range 3 {
+			answered(t, r.dial(from), fmt.Sprintf("slot %d for %s:", slot, from))
+		}
+	}
+	if len(seen) < 3 {
+		t.Errorf("16 addresses met only slots %v", seen)
+	}
+}
+
+func TestRoundRobin(t *testing.T) {
+	r := newRig(t, 3, RoundRobin())
+	for slot := range 3 {
+		r.work(slot)
+	}
+	for i := range 6 {
+		answered(t, r.dial("127.0.0.1"), fmt.Sprintf("slot %d ", i%3))
+	}
+}
+
+// TestDeadWorkersConnectionsWait takes both ends with the master to be what
+// keeps a dead worker's clients.
+func TestDeadWorkersConnectionsWait(t *testing.T) {
+	r := newRig(t, 1, Slot)
+	r.work(0)()
+	var waiting []net.Conn
+	for range 20 {
+		waiting = append(waiting, r.dial("127.0.0.1"))
+	}
+	r.work(0) // the successor
+	for _, c := range waiting {
+		answered(t, c, "slot 0 ")
+	}
+}
+
+func TestGivenUpSlotsConnectionsArePassedAgain(t *testing.T) {
+	r := newRig(t, 2, func(_ netip.Addr, live []int) int { return live[0] })
+	r.work(1)
+	var waiting []net.Conn
+	for range 20 {
+		waiting = append(waiting, r.dial("127.0.0.1"))
+	}
+	r.setLive(1)
+	for _, c := range waiting {
+		answered(t, c, "slot 1 ")
+	}
+	r.setLive()
+	answered(t, r.dial("127.0.0.1"), "HTTP/1.1 503 ")
+}
+
+// TestStalledWorker fills one lane: its next client is told to retry, and the
+// other slot's clients don't notice.
+func TestStalledWorker(t *testing.T) {
+	r := newRig(t, 2, func(from netip.Addr, _ []int) int { return int(from.As4()[3]) - 1 })
+	r.work(1)
+	told := 0
+	for i := 0; i < 3000 && told == 0; i++ {
+		c := r.dial("127.0.0.1")
+		_ = c.SetReadDeadline(time.Now().Add(2 * time.Millisecond))
+		if b := make([]byte, 12); func() bool { _, err := io.ReadFull(c, b); return err == nil }() {
+			if string(b) != "HTTP/1.1 503" {
+				t.Fatalf("got %q", b)
+			}
+			told = i
+		}
+	}
+	if told == 0 {
+		t.Fatal("3000 connections for a stalled worker, and none was told to retry")
+	}
+	t.Logf("%d connections wait for a stalled worker", told)
+	answered(t, r.dial("127.0.0.2"), "slot 1 ")
+	r.work(0) // it goes on: what waited is served
+	answered(t, r.dial("127.0.0.1"), "slot 0 ")
+}
+
+func TestFewerLanes(t *testing.T) {
+	r := newRig(t, 3, Slot)
+	at, ends, err := r.passer.Open("ignored", 1)
+	if err != nil || len(ends) != 1 || at.String() != r.addr || ends[0][0] != r.ends[0][0] {
+		t.Fatalf("Open again: %v %v %v", at, ends, err)
+	}
+}
+
+func TestInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var p Passer
+	_, _, err = p.Open(l.Addr().String(), 1)
+	if used, ok := err.(*InUseError); !ok || used.Addr != l.Addr().String() {
+		t.Errorf("got %v", err)
+	}
+}
