@@ -69,7 +69,7 @@ function joined(state, attempt) {
     const refused = wrong.find((one) => one.request.step === "upgrade") ?? wrong[0];
     const reason = refused?.stranger
       ? `It reached worker ${refused.request.slot}; the session lives in worker ${refused.owner}. `
-      : "";
+      : refused ? `${why(refused.request, attempt.sid)} ` : "";
     return { tone: "warn", title: "The WebSocket was refused, so the client stays with polling.", detail: detail(back, `${reason}Every poll has to find the right door again.`) };
   }
   if (!requests.length) return { tone: "good", title: how, detail: back };
