@@ -160,23 +160,21 @@ func (w *writer) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flus
 
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Hijack hands out the connection of a WebSocket's handshake. What the
-// Engine.IO library writes to it first is the answer, to which the headers set
-// so far are added: the library would leave them out.
+// Hijack hands out the connection of a WebSocket's handshake. What is written
+// to it first is the answer.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	w.hijacked = true
-	return &conn{Conn: c, t: w.t, header: w.Header().Clone()}, rw, nil
+	return &conn{Conn: c, t: w.t}, rw, nil
 }
 
 // conn is the connection of a WebSocket, from its handshake's answer on.
 type conn struct {
 	net.Conn
 	t              *Request
-	header         http.Header // added to the answer
 	answered       atomic.Bool
 	status         int
 	sent, received atomic.Int64
@@ -192,30 +190,15 @@ func (c *conn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// answer writes the handshake's answer with our headers, and records it.
+// answer writes the handshake's answer, and records it.
 func (c *conn) answer(b []byte) (int, error) {
-	out := b
-	if line, rest, ok := bytes.Cut(b, []byte("\r\n")); ok {
-		if f := bytes.Fields(line); len(f) > 1 {
-			c.status, _ = strconv.Atoi(string(f[1]))
-		}
-		var buf bytes.Buffer
-		buf.Write(line)
-		buf.WriteString("\r\n")
-		for _, own := range []string{"Content-Length", "Content-Type", "Connection", "Upgrade"} {
-			c.header.Del(own)
-		}
-		_ = c.header.Write(&buf) // to memory
-		buf.Write(rest)
-		out = buf.Bytes()
+	if f := bytes.Fields(b[:min(len(b), 64)]); len(f) > 1 { // HTTP/1.1 101 …
+		c.status, _ = strconv.Atoi(string(f[1]))
 	}
 	e := c.t.e
 	e.Status = c.status
 	c.t.add(e)
-	if _, err := c.Conn.Write(out); err != nil {
-		return 0, err
-	}
-	return len(b), nil
+	return c.Conn.Write(b)
 }
 
 func (c *conn) Read(p []byte) (int, error) {

@@ -1,0 +1,12 @@
+package master_test
+
+import (
+	"testing"
+
+	"github.com/samedoor/samedoor/strategies/master"
+	"github.com/samedoor/samedoor/strategies/strategytest"
+)
+
+func TestConformance(t *testing.T) {
+	strategytest.Run(t, master.Info, strategytest.Want{Sticky: true, Exact: true})
+}
