@@ -37,12 +37,21 @@ func newEngine(w *Worker) *engine {
 	opts.SetAllowEIO3(false)
 
 	e := &engine{w: w, io: socket.NewServer(nil, nil)}
-	e.Handler = gated(e.io.ServeHandler(opts))
+	e.Handler = gated(ownOriginCheck(e.io.ServeHandler(opts)))
 	_ = e.io.Engine().On("connection", e.tellSID)
 	for _, ns := range []string{"/", "/ws"} {
 		_ = e.io.Of(ns, nil).On("connection", func(args ...any) { e.connected(ns, args[0].(*socket.Socket)) })
 	}
 	return e
+}
+
+// ownOriginCheck takes the Origin away once it was checked: the library has a
+// second opinion on WebSockets, and refuses pages of other ports.
+func ownOriginCheck(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Origin")
+		h.ServeHTTP(rw, r)
+	})
 }
 
 // tellSID tells the trace what a session that begins as a WebSocket is called:
