@@ -44,12 +44,15 @@ type Handler struct {
 	State func(up bool)
 }
 
-// blockFor is how long one read waits at the server. It bounds how late a lost
-// epoch, or a server that has stopped answering, is noticed.
-const blockFor = time.Second
+const (
+	blockFor   = time.Second     // how long one read waits at the server
+	checkEvery = 2 * time.Second // how often we look whether the server has lost its data
+	readCount  = 256             // what one read returns per stream at the most
 
-// readCount bounds what one read returns per stream.
-const readCount = 256
+	// A reader that was silent for longer than this was suspended, and others
+	// may have taken its worker for dead meanwhile.
+	suspended = 5 * time.Second
+)
 
 // Feed reads the streams of all rooms a worker has members in, with one
 // blocking read on one connection however many rooms there are.
@@ -67,6 +70,7 @@ type Feed struct {
 	synced  bool
 	epoch   string
 	checked time.Time // when the epoch was last looked at
+	alive   time.Time // when a read last ended well
 	wake    string    // place in the wake stream
 }
 
@@ -77,6 +81,7 @@ type watched struct {
 	started  bool   // opened at least once: messages has a place
 	messages Offset // last read of each stream
 	events   Offset
+	lag      int // events read since a read last returned all there were
 }
 
 // Feed returns the feed of the worker named by id. A worker has one.
@@ -163,11 +168,24 @@ func (f *Feed) step(ctx context.Context) error {
 	return f.read(ctx)
 }
 
-// sync finds out, after an outage and every second, whether the server still
+// sync finds out, after an outage and now and then, whether the server still
 // has the data we know; if not, every room is opened again.
 func (f *Feed) sync(ctx context.Context) error {
-	if f.synced && time.Since(f.checked) < blockFor {
-		return nil
+	if f.synced && time.Since(f.alive) < suspended {
+		if time.Since(f.checked) < checkEvery {
+			return nil
+		}
+		var epoch string
+		err := f.bus.do(ctx, callLimit, func(ctx context.Context) (err error) {
+			epoch, err = f.bus.client.Get(ctx, epochKey).Result()
+			return err
+		})
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return fmt.Errorf("look at the bus: %w", err)
+		}
+		if f.checked = time.Now(); epoch == f.epoch {
+			return nil
+		}
 	}
 	var now string
 	var woken []redis.XMessage
@@ -183,10 +201,7 @@ func (f *Feed) sync(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look at the bus: %w", err)
 	}
-	f.checked = time.Now()
-	if f.synced && now == f.epoch {
-		return nil
-	}
+	f.checked, f.alive = time.Now(), time.Now()
 	f.epoch, f.wake = now, "0-0"
 	if len(woken) > 0 {
 		f.wake = woken[0].ID
@@ -225,12 +240,10 @@ func (f *Feed) read(ctx context.Context) error {
 		}).Result()
 		return err
 	})
-	if errors.Is(err, redis.Nil) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("read streams: %w", err)
 	}
+	f.alive = time.Now()
 	var resets resets
 	for _, s := range streams {
 		if len(s.Messages) == 0 {
@@ -253,6 +266,11 @@ func (f *Feed) read(ctx context.Context) error {
 		} else if w := events[s.Stream]; w != nil && f.current(w) {
 			w.events = place
 			f.dispatch(w.room, s.Messages, &resets)
+			if w.lag += len(s.Messages); w.lag >= eventsKeep {
+				w.lag, f.synced = 0, false // some may have been dropped before we read them
+			} else if len(s.Messages) < readCount {
+				w.lag = 0
+			}
 		}
 	}
 	return f.reread(ctx, resets)

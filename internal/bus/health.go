@@ -70,6 +70,9 @@ func (h *health) allow() bool {
 // note takes the outcome of a call, and returns it, marked with ErrGone when
 // it was not the server's answer but its absence.
 func (h *health) note(err error) error {
+	if errors.Is(err, redis.ErrClosed) {
+		return fmt.Errorf("%w: %w", ErrGone, err) // by us: nothing to log
+	}
 	lost := absent(err)
 	h.mu.Lock()
 	was := h.gone
@@ -104,7 +107,7 @@ func absent(err error) bool {
 	}
 	var network net.Error
 	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redis.ErrClosed) ||
+		errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) {
 		return true
 	}

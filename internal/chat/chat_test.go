@@ -79,10 +79,12 @@ func TestOneOrder(t *testing.T) {
 	workers := []*worker{start(t, e.URL(), "a", 0), start(t, e.URL(), "b", 1)}
 	const members, messages = 8, 25
 	var all [members]*recorder
+	var joined [members]*Member
+	for i := range members { // all of them before anyone writes: a welcome holds 50 messages only
+		all[i], joined[i] = workers[i%2].join(t, auth("name", fmt.Sprint("m", i)))
+	}
 	var senders sync.WaitGroup
-	for i := range members {
-		r, m := workers[i%2].join(t, auth("name", fmt.Sprint("m", i)))
-		all[i] = r
+	for _, m := range joined {
 		senders.Go(func() {
 			var acks sync.WaitGroup
 			for n := range messages {

@@ -42,22 +42,31 @@ func (h *Hub) messages(name string, ms []bus.Message) {
 	if !r.opened {
 		return // for an earlier room of this name
 	}
+	events := boxed(ms)
 	for m := range r.members {
 		if m.live {
-			m.give(ms)
+			m.give(ms, events)
 		}
 	}
 	r.last = ms[len(ms)-1].Place
 }
 
-// give needs room.mu.
-func (m *Member) give(ms []bus.Message) {
-	for _, message := range ms {
+// give needs room.mu. events are the same messages, boxed once for all members.
+func (m *Member) give(ms []bus.Message, events []any) {
+	for i, message := range ms {
 		if message.Place.After(m.cursor) {
-			m.emit("chat", message)
+			m.emit("chat", events[i])
 			m.cursor = message.Place
 		}
 	}
+}
+
+func boxed(ms []bus.Message) []any {
+	events := make([]any, len(ms))
+	for i, message := range ms {
+		events[i] = message
+	}
+	return events
 }
 
 // opened tells where the feed stands in a room, the first time and after an
@@ -233,14 +242,14 @@ func (m *Member) readOn(missed *bool, resumes bool) (done bool, err error) {
 		if m.cursor.After(cursor) {
 			m.cursor = bus.Offset{} // the client's offset is of some other stream
 		}
-		m.give(ms)
+		m.give(ms, boxed(ms))
 	case len(ms) == 0 && r.last == target:
 		// What the room was told and m was not is no longer kept. The cursor
 		// stays: it may be of a stream that began anew, which the feed has yet
 		// to find out.
 		m.live = true
 	default:
-		m.give(ms)
+		m.give(ms, boxed(ms))
 	}
 	return m.live, nil
 }

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -50,14 +51,13 @@ func TestParseAuth(t *testing.T) {
 func TestBadChat(t *testing.T) {
 	w := start(t, embedded(t).URL(), "w", 0)
 	ann, m := w.join(t, nil)
-	type binary struct{ b []byte }
 	for name, args := range map[string][]any{
 		"nothing":       {},
 		"null":          {nil},
 		"text":          {"hello"},
 		"number":        {1.0},
 		"list":          {[]any{}},
-		"binary":        {&binary{}},
+		"binary":        {&bytes.Buffer{}},
 		"empty":         {map[string]any{}},
 		"no id":         {map[string]any{"text": "x"}},
 		"empty id":      {map[string]any{"id": "", "text": "x"}},
@@ -66,7 +66,7 @@ func TestBadChat(t *testing.T) {
 		"no text":       {map[string]any{"id": "1"}},
 		"empty text":    {map[string]any{"id": "1", "text": ""}},
 		"blank text":    {map[string]any{"id": "1", "text": " \n\t\u00a0"}},
-		"text binary":   {map[string]any{"id": "1", "text": &binary{}}},
+		"text binary":   {map[string]any{"id": "1", "text": &bytes.Buffer{}}},
 		"long text":     {map[string]any{"id": "1", "text": strings.Repeat("ä", 2001)}},
 		"endless text":  {map[string]any{"id": "1", "text": strings.Repeat("x", 1<<20)}},
 		"not UTF-8":     {map[string]any{"id": "1", "text": "\xff"}},
