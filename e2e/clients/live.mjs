@@ -20,7 +20,6 @@ class Live {
   typed = []; // when it was told that somebody types
   slot = -1;
   sid = "";
-  offset = null;
   here = false;
   serial = 0;
 
@@ -30,6 +29,7 @@ class Live {
     this.from = config.addresses ? address(i, config.addresses) : "";
     this.door = new Door(this.from, false);
     this.key = randomUUID();
+    this.offset = config.offset ?? null;
     this.io = io;
   }
 

@@ -40,7 +40,7 @@ async function one(io, i, { url, addresses, route, limit, keepAlive }) {
     result.failed = error.message;
   }
   door.shut();
-  root?.disconnect();
+  root?.io.engine.close();
   door.destroy();
   return result;
 }

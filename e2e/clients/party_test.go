@@ -50,6 +50,7 @@ type config struct {
 	Abreast   int    `json:"abreast,omitempty"`   // at most so many at a time
 	KeepAlive bool   `json:"keepAlive,omitempty"` // every other client reuses its connections
 	Room      string `json:"room,omitempty"`
+	From      string `json:"offset,omitempty"` // where in the room's history to begin
 }
 
 // A party is the Node process that drives the clients.

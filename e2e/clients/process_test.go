@@ -1,0 +1,137 @@
+package clients
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/samedoor/samedoor/internal/clustertest"
+)
+
+// stat returns the fields of /proc/PID/stat from the state on, nil if there is
+// no such process (a zombie is none).
+func stat(pid int) []string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // the name before may hold anything
+	if f[0] == "Z" {
+		return nil
+	}
+	return f
+}
+
+// cpu is the time that processes have used so far.
+func cpu(pids []int) (used time.Duration) {
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on Linux
+	for _, pid := range pids {
+		if f := stat(pid); f != nil {
+			user, _ := strconv.Atoi(f[11])
+			system, _ := strconv.Atoi(f[12])
+			used += time.Duration(user+system) * tick
+		}
+	}
+	return used
+}
+
+// family lists a process and all that descend from it, in whichever process
+// group: nginx has one of its own.
+func family(pid int) []int {
+	children := map[int][]int{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, s := range stats {
+		child, _ := strconv.Atoi(filepath.Base(filepath.Dir(s)))
+		if f := stat(child); f != nil {
+			parent, _ := strconv.Atoi(f[1])
+			children[parent] = append(children[parent], child)
+		}
+	}
+	all := []int{pid}
+	for i := 0; i < len(all); i++ {
+		all = append(all, children[all[i]]...)
+	}
+	return all
+}
+
+// alive returns those of pids that are.
+func alive(pids []int) (still []int) {
+	for _, pid := range pids {
+		if stat(pid) != nil {
+			still = append(still, pid)
+		}
+	}
+	return still
+}
+
+// free fails the test unless one can listen on the cluster's addresses.
+func free(t testing.TB, c *clustertest.Cluster, workerPorts int) {
+	t.Helper()
+	addrs := []string{c.Addr}
+	for i := range workerPorts {
+		addrs = append(addrs, net.JoinHostPort("127.0.0.1", strconv.Itoa(c.Port+i)))
+	}
+	for _, a := range addrs {
+		l, err := net.Listen("tcp", a)
+		if err != nil {
+			t.Errorf("a port is still taken: %v", err)
+			continue
+		}
+		l.Close()
+	}
+}
+
+// workers returns the processes by slot.
+func workers(c *clustertest.Cluster) (pids []int) {
+	for _, w := range c.Status().Workers {
+		pids = append(pids, w.PID)
+	}
+	return pids
+}
+
+// kill ends a slot's worker as a crash does.
+func kill(t testing.TB, c *clustertest.Cluster, slot int) (pid int) {
+	t.Helper()
+	pid = c.Worker(slot)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatalf("kill the worker of slot %d: %v", slot, err)
+	}
+	return pid
+}
+
+// successor waits until another process than old is ready in a slot.
+func successor(t testing.TB, c *clustertest.Cluster, slot, old int) {
+	t.Helper()
+	clustertest.Until(t, 5*time.Second, fmt.Sprintf("another worker in slot %d", slot), func() bool {
+		var s clustertest.Status
+		if c.Get("/cluster", &s) != nil { // it may have been the dead one's to answer
+			return false
+		}
+		w := s.Workers[slot]
+		return w.PID != old && w.State == "ready"
+	})
+}
+
+// each runs a test in those of the strategies, as subtests.
+func each(t *testing.T, names []string, f func(t *testing.T, strategy string)) {
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			if name == "nginx" {
+				need(t, "nginx")
+			}
+			f(t, name)
+		})
+	}
+}
+
+var sticky = []string{"master", "nginx", "server", "redis"} // those that work
+
+func has(strategy string, of ...string) bool { return slices.Contains(of, strategy) }
