@@ -75,6 +75,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = &code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(describe),
 		kong.BindTo(stdout, (*io.Writer)(nil)),
 	)
 	if err != nil {
@@ -88,6 +89,18 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return usage("%w (samedoor --help lists all flags)", err)
 	}
 	return ctx.Run()
+}
+
+// describe is a flag's line in the help: what it does, its default, its variable.
+func describe(v *kong.Value) string {
+	text := v.Help
+	if v.HasDefault && v.Default != "" {
+		text = strings.TrimSuffix(text, ".") + "; default " + v.Default + "."
+	}
+	for _, env := range v.Tag.Envs {
+		text += " $" + env
+	}
+	return text
 }
 
 type laterCmd struct {

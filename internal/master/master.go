@@ -135,7 +135,7 @@ func (m *Master) openBus(ctx context.Context) (url string, closer func(), err er
 		}
 		return e.URL(), e.Close, nil
 	}
-	return m.Redis, func() {}, worker.CheckBus(ctx, m.Redis, m.log)
+	return m.Redis, func() {}, worker.CheckBus(ctx, m.Redis)
 }
 
 func (m *Master) openSockets() (err error) {

@@ -57,7 +57,7 @@ func Alone(ctx context.Context, c AloneConfig, log *slog.Logger) error {
 		}
 		defer e.Close()
 		url = e.URL()
-	} else if err := CheckBus(ctx, url, log); err != nil {
+	} else if err := CheckBus(ctx, url); err != nil {
 		return StartError{Err: err}
 	}
 	f, public, err := strategies.OpenTCP(c.Listen)
@@ -111,8 +111,8 @@ func (w *Worker) followRegistry(ctx context.Context) {
 }
 
 // CheckBus tells, in a line, why the bus at url cannot be used.
-func CheckBus(ctx context.Context, url string, log *slog.Logger) error {
-	b, err := bus.Open(url, log)
+func CheckBus(ctx context.Context, url string) error {
+	b, err := bus.Open(url, slog.New(slog.DiscardHandler)) // what goes wrong is the error returned
 	if err == nil {
 		defer b.Close()
 		err = b.Ping(ctx)

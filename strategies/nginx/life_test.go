@@ -166,11 +166,10 @@ func free(t *testing.T, addr string) {
 
 // TestDoesNotStart: an nginx that never comes up ends the master, with nginx's reason.
 func TestDoesNotStart(t *testing.T) {
-	old := places
-	defer func() { places = old }()
-	places = []string{filepath.Join(t.TempDir(), "nginx")}
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	script := "#!/bin/sh\necho 'nginx: [emerg] no such thing' >&2\nexit 1\n"
-	if err := os.WriteFile(places[0], []byte(script), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "nginx"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	s := Info.New(strategies.Config{

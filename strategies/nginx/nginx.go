@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -241,13 +242,19 @@ func connections() int {
 	return int(l.Max / 2)
 }
 
-// places to look for nginx: users' PATH often does not lead to where it is.
-var places = []string{"nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx", "/opt/homebrew/bin/nginx"}
+// usual is where nginx often is though users' PATH does not lead there.
+var usual = []string{"/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/opt/homebrew/bin"}
 
+// find looks in PATH alone, so that it is PATH that says which nginx is run,
+// but tells where one was seen.
 func find() (string, error) {
-	for _, name := range places {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
+	path, err := exec.LookPath("nginx")
+	if err == nil {
+		return path, nil
+	}
+	for _, dir := range usual {
+		if _, err := exec.LookPath(filepath.Join(dir, "nginx")); err == nil {
+			return "", fmt.Errorf("nginx is not in PATH: add %s to it (or install another: apt-get install nginx), or choose another --strategy", dir)
 		}
 	}
 	return "", errors.New("nginx is not installed: apt-get install nginx (Debian, Ubuntu), brew install nginx (macOS), or choose another --strategy")

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -227,9 +226,7 @@ func TestWorkerSide(t *testing.T) {
 }
 
 func TestNotInstalled(t *testing.T) {
-	old := places
-	defer func() { places = old }()
-	places = []string{filepath.Join(t.TempDir(), "nginx")}
+	t.Setenv("PATH", t.TempDir())
 	_, _, err := Info.New(strategies.Config{Addr: "127.0.0.1:0", WorkerPort: 3131}).Sockets(1)
 	if err == nil || !strings.Contains(err.Error(), "apt-get install nginx") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %v", err)
