@@ -1,0 +1,110 @@
+package worker
+
+import (
+	"net/http/httptest"
+	"testing"
+
+	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/strategies"
+)
+
+func TestTrueClient(t *testing.T) {
+	trusted, err := parsePrefixes([]string{"10.0.0.0/8", "2001:db8::/32", "192.0.2.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &Worker{boot: control.Boot{FrontSecret: "s3cret"}, trusted: trusted}
+	for _, tt := range []struct{ name, remote, front, xff, want string }{
+		{"direct", "203.0.113.9:5000", "", "", "203.0.113.9:5000"},
+		{"an untrusted sender makes up an address", "203.0.113.9:5000", "", "198.51.100.1", "203.0.113.9:5000"},
+		{"our own proxy", "127.0.0.1:5000", "s3cret", "198.51.100.1", "198.51.100.1:0"},
+		{"our own proxy, and what the client made up before it", "127.0.0.1:5000", "s3cret", "1.1.1.1, 198.51.100.1", "198.51.100.1:0"},
+		{"a guess at the secret", "127.0.0.1:5000", "guess", "198.51.100.1", "127.0.0.1:5000"},
+		{"a trusted proxy", "10.1.2.3:5000", "", "198.51.100.1", "198.51.100.1:0"},
+		{"two trusted proxies", "10.1.2.3:5000", "", "1.1.1.1, 198.51.100.1, 10.9.9.9", "198.51.100.1:0"},
+		{"nothing but trusted proxies", "10.1.2.3:5000", "", "10.7.7.7, 10.9.9.9", "10.7.7.7:0"},
+		{"a trusted proxy that says nothing", "10.1.2.3:5000", "", "", "10.1.2.3:5000"},
+		{"garbage next to the proxy", "10.1.2.3:5000", "", "198.51.100.1, unknown", "10.1.2.3:5000"},
+		{"IPv6", "[2001:db8::1]:5000", "", "2a00::7", "[2a00::7]:0"},
+		{"IPv4 mapped into IPv6", "[::ffff:10.1.2.3]:5000", "", "::ffff:198.51.100.1", "198.51.100.1:0"},
+		{"a single trusted address", "192.0.2.1:1", "", "198.51.100.1", "198.51.100.1:0"},
+		{"not an address at all", "@", "", "198.51.100.1", "@"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.RemoteAddr = tt.remote
+			if tt.front != "" {
+				r.Header.Set(strategies.FrontHeader, tt.front)
+			}
+			if tt.xff != "" {
+				r.Header.Set("X-Forwarded-For", tt.xff)
+			}
+			if got := w.trueClient(r); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzTrueClient(f *testing.F) {
+	f.Add("10.1.2.3:5000", "1.1.1.1, 2.2.2.2")
+	f.Add("[::1]:1", ",,,")
+	trusted, _ := parsePrefixes([]string{"10.0.0.0/8"})
+	w := &Worker{trusted: trusted}
+	f.Fuzz(func(t *testing.T, remote, xff string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = remote
+		r.Header.Set("X-Forwarded-For", xff)
+		if got := w.trueClient(r); got == "" && remote != "" {
+			t.Errorf("%q, %q: nothing", remote, xff)
+		}
+	})
+}
+
+func TestParsePrefixes(t *testing.T) {
+	for _, bad := range []string{"nonsense", "10.0.0.0/33", ""} {
+		if _, err := parsePrefixes([]string{bad}); err == nil {
+			t.Errorf("%q is taken for a CIDR", bad)
+		}
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	o := origins{listed: []string{"https://chat.example", "http://other:8080/"}, ports: func() []int { return []int{8080, 3131, 3132} }}
+	for _, tt := range []struct {
+		origin, host   string
+		allowed, cross bool
+	}{
+		{"", "a:8080", true, false},
+		{"http://a:8080", "a:8080", true, false},
+		{"HTTP://A:8080", "a:8080", true, false},
+		{"https://a", "a", true, false},         // behind a proxy that speaks TLS
+		{"https://a", "a:443", true, false},     //
+		{"http://a:8080", "a:3131", true, true}, // a page that connects to a worker's own address
+		{"http://a:9999", "a:3131", false, true},
+		{"http://b:8080", "a:8080", false, true},
+		{"http://a.evil.example:8080", "a:8080", false, true},
+		{"null", "a:8080", false, true},
+		{"file://", "a:8080", false, true},
+		{"https://chat.example", "a:8080", true, true},
+		{"http://chat.example", "a:8080", false, true},
+		{"http://other:8080", "a:8080", true, true},
+		{"http://[::1]:8080", "[::1]:3132", true, true},
+		{"http://a:8080:1", "a:8080", false, true},
+		{"\x00", "a:8080", false, true},
+	} {
+		r := httptest.NewRequest("GET", "/socket.io/", nil)
+		r.Host = tt.host
+		r.Header.Set("Origin", tt.origin)
+		allowed, cross := o.check(r)
+		if allowed != tt.allowed || cross != tt.cross {
+			t.Errorf("Origin %q at %s: %v %v, want %v %v", tt.origin, tt.host, allowed, cross, tt.allowed, tt.cross)
+		}
+	}
+	star := origins{listed: []string{"*"}, ports: o.ports}
+	r := httptest.NewRequest("GET", "/socket.io/", nil)
+	r.Header.Set("Origin", "https://anywhere.example")
+	if allowed, cross := star.check(r); !allowed || !cross {
+		t.Error("* does not allow all")
+	}
+}
