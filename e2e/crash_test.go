@@ -1,0 +1,124 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/samedoor/samedoor/internal/clustertest"
+)
+
+// A worker dies while people talk: its client comes back by itself, and what
+// anybody said is there once, in one order, for all.
+func TestWorkerKilled(t *testing.T) {
+	eachSticky(t, func(t *testing.T, c *clustertest.Cluster) {
+		ann, bob := apart(t, c, "Ann", "Bob")
+		talk := &talk{ann: ann, bob: bob}
+		pid := c.Worker(bob.slot())
+		talk.on(3) // the last word is Bob's, and perhaps not acknowledged yet
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		bob.must(bob.expect(bob.GetByTestId("transport"), soon).ToHaveText("disconnected"))
+		bob.say("said while away") // waits, and goes out when he is back
+		talk.said = append(talk.said, "said while away")
+		talk.alone(5)
+		bob.connected(15 * time.Second)
+		talk.on(3)
+
+		if again := c.Worker(bob.slot()); again == pid {
+			t.Errorf("worker %d still has pid %d, which was killed", bob.slot(), pid)
+		}
+		talk.check(t, c)
+	})
+}
+
+// The network goes for a moment, once only long enough to drop what is open
+// and once for longer than it takes to try again.
+func TestNetworkLost(t *testing.T) {
+	eachSticky(t, func(t *testing.T, c *clustertest.Cluster) {
+		ann, bob := apart(t, c, "Ann", "Bob")
+		talk := &talk{ann: ann, bob: bob}
+		talk.on(2)
+
+		bob.network.Cut()
+		talk.alone(2)
+		bob.connected(15 * time.Second)
+		talk.on(2)
+
+		bob.network.Down()
+		bob.must(bob.expect(bob.GetByTestId("transport"), soon).ToHaveText("disconnected"))
+		bob.say("said while away")
+		talk.said = append(talk.said, "said while away")
+		talk.alone(3)
+		time.Sleep(2 * time.Second)
+		bob.network.Up()
+		bob.connected(15 * time.Second)
+		talk.on(2)
+		talk.check(t, c)
+	})
+}
+
+// talk is a conversation, and remembers all that was said in it.
+type talk struct {
+	ann, bob *visitor
+	said     []string
+}
+
+// on lets both say something n times.
+func (k *talk) on(n int) {
+	for range n {
+		k.says(k.ann, "Ann")
+		k.says(k.bob, "Bob")
+	}
+}
+
+// alone lets Ann say something n times.
+func (k *talk) alone(n int) {
+	for range n {
+		k.says(k.ann, "Ann")
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (k *talk) says(v *visitor, name string) {
+	text := fmt.Sprintf("%s's %d.", name, len(k.said)+1)
+	v.say(text)
+	k.said = append(k.said, text)
+}
+
+// check compares what both see, and somebody who comes only now, with what
+// was said: each message once, stored, and in one order for all.
+func (k *talk) check(t *testing.T, c *clustertest.Cluster) {
+	t.Helper()
+	late := visit(t, c, 1, "/page")
+	late.connect()
+	var order []message
+	for who, v := range map[string]*visitor{"Ann": k.ann, "Bob": k.bob, "who came late": late} {
+		var seen []message
+		clustertest.Until(t, 10*time.Second, who+" sees all, stored", func() bool {
+			seen = v.messages()
+			return len(seen) >= len(k.said) && !slices.ContainsFunc(seen, func(m message) bool { return m.Offset == "" })
+		})
+		texts := map[string]int{}
+		for _, m := range seen {
+			texts[m.Text]++
+		}
+		for _, text := range k.said {
+			if texts[text] != 1 {
+				t.Errorf("%s sees %q %d times", who, text, texts[text])
+			}
+		}
+		if len(seen) != len(k.said) {
+			t.Errorf("%s sees %d messages, %d were said", who, len(seen), len(k.said))
+		}
+		if order == nil {
+			order = seen
+		}
+		if !slices.Equal(order, seen) {
+			t.Errorf("%s sees another order:\n%v\nthan:\n%v", who, seen, order)
+		}
+	}
+}
