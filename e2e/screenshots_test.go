@@ -1,0 +1,82 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/playwright-community/playwright-go"
+
+	"github.com/samedoor/samedoor/internal/clustertest"
+)
+
+// Pictures of the page to look at: SCREENSHOTS=folder go test -run Screenshots ./e2e
+func TestScreenshots(t *testing.T) {
+	dir := os.Getenv("SCREENSHOTS")
+	if dir == "" {
+		t.Skip("SCREENSHOTS names no folder")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	looks := []struct {
+		name   string
+		size   playwright.Size
+		scheme *playwright.ColorScheme
+	}{
+		{"light", playwright.Size{Width: 1280, Height: 800}, playwright.ColorSchemeLight},
+		{"dark", playwright.Size{Width: 1280, Height: 800}, playwright.ColorSchemeDark},
+		{"tablet", playwright.Size{Width: 768, Height: 1024}, playwright.ColorSchemeLight},
+		{"phone", playwright.Size{Width: 390, Height: 844}, playwright.ColorSchemeLight},
+		{"phone-dark", playwright.Size{Width: 390, Height: 844}, playwright.ColorSchemeDark},
+		{"320px", playwright.Size{Width: 320, Height: 568}, playwright.ColorSchemeLight},
+	}
+	master, none, redis := start(t, "master"), start(t, "none"), start(t, "redis")
+	for i, look := range looks {
+		t.Run(look.name, func(t *testing.T) {
+			see := func(c *clustertest.Cluster) *visitor {
+				return visit(t, c, i+1, "/page#"+look.name, playwright.BrowserNewContextOptions{Viewport: &look.size, ColorScheme: look.scheme})
+			}
+			shot := func(v *visitor, name string) {
+				time.Sleep(700 * time.Millisecond) // doors swing
+				file := filepath.Join(dir, name+"-"+look.name+".png")
+				_, err := v.Screenshot(playwright.PageScreenshotOptions{Path: &file, FullPage: playwright.Bool(true)})
+				v.must(err)
+			}
+
+			v := see(master)
+			shot(v, "idle")
+			v.rename("Ann")
+			v.connect()
+			shot(v, "connected")
+			bob := visit(t, master, i+10, "/page#"+look.name)
+			bob.rename("Bob")
+			bob.connect()
+			for _, pair := range [][2]string{
+				{"Good morning. Which door are you at?", "Another one, it seems."},
+				{"And yet we talk.", "Every message goes over the bus, so everyone reads the same conversation in the same order, whichever worker they came through."},
+				{"https://example.org/a-very-long-address-without-a-single-space/that-has-to-break-somewhere-or-it-will-stick-out", "Indeed."},
+			} {
+				v.say(pair[0])
+				bob.sees(soon, pair[0])
+				bob.say(pair[1])
+				v.sees(soon, pair[1])
+			}
+			shot(v, "chat")
+			v.network.Down()
+			v.must(v.expect(v.GetByTestId("transport"), soon).ToHaveText("disconnected"))
+			v.say("Anybody there?")
+			shot(v, "away")
+
+			v = see(none)
+			v.must(v.button("Connect").Click())
+			v.must(v.expect(v.GetByTestId("timeline").Locator("[data-ok=false]").First(), 10*time.Second).ToBeVisible())
+			shot(v, "failing")
+
+			v = see(redis)
+			v.connect()
+			shot(v, "forwarded")
+		})
+	}
+}
