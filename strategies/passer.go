@@ -99,6 +99,22 @@ func (p *Passer) Run(ctx context.Context, live LiveFunc, pick PickFunc) error {
 	return nil
 }
 
+// Also accepts from another listening socket, until ctx is done, and passes
+// what comes there: for the own address of a slot that has been given up.
+func (p *Passer) Also(ctx context.Context, f *os.File, live LiveFunc, pick PickFunc) error {
+	own, err := dup(f, f.Name())
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { own.Close() })()
+	defer own.Close()
+	err = acceptLoop(own, func(fd int, from netip.Addr) { p.pass(fd, from, live, pick) })
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
 func (p *Passer) pass(fd int, from netip.Addr, live LiveFunc, pick PickFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -203,6 +203,30 @@ func TestFewerLanes(t *testing.T) {
 	}
 }
 
+func TestAlso(t *testing.T) {
+	r := newRig(t, 2, Slot)
+	r.work(1)
+	f, at, err := OpenTCP("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r.setLive(1)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.passer.Also(ctx, f, r.live, Slot) }()
+	c, err := net.Dial("tcp", at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	answered(t, c, "slot 1 ")
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestInUse(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -5,11 +5,14 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/samedoor/samedoor/strategies"
 )
@@ -49,13 +52,39 @@ func (s *server) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
 	return public, slots, nil
 }
 
-// Front hands out the pages; sockets need nobody.
+// Front hands out the pages. Sockets need nobody, except those of clients whose
+// slot was given up: they still knock at its address, and are passed to others.
 func (s *server) Front(ctx context.Context) error {
-	err := s.passer.Run(ctx, s.Live, strategies.RoundRobin())
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var running sync.WaitGroup
+	running.Go(func() { cancel(s.passer.Run(ctx, s.Live, strategies.RoundRobin())) })
+	taken := map[int]bool{}
+	for ctx.Err() == nil {
+		live, changed := s.Live()
+		for slot, f := range s.own {
+			if !taken[slot] && !slices.Contains(live, slot) {
+				taken[slot] = true
+				running.Go(func() {
+					if err := s.passer.Also(ctx, f, s.Live, s.Hash); err != nil {
+						cancel(err)
+					}
+				})
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+	running.Wait()
 	for _, f := range s.own {
 		f.Close()
 	}
-	return err
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 // Route: strangers come when a client ignores the page and connects to the
