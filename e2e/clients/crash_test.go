@@ -56,7 +56,9 @@ func crashes(t *testing.T, c *clustertest.Cluster, strategy, room string) {
 		time.Sleep(500 * time.Millisecond)
 		successor(t, c, slot, kill(t, c, slot))
 	}
-	p.until(20*time.Second, "all messages acknowledged", func(r report) bool {
+	// 45 s is how long a client takes to notice that its probe and the poll
+	// that was paused for it ended together.
+	p.until(60*time.Second, "all messages acknowledged", func(r report) bool {
 		return r.Here && r.Waiting == 0 && r.Said == messages
 	})
 	p.until(10*time.Second, "all messages seen", func(r report) bool { return r.Seen >= clients*messages })
