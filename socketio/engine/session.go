@@ -1,0 +1,243 @@
+package engine
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/samedoor/samedoor/socketio/internal/wheel"
+)
+
+// A Handler gets what comes from one session, in the order it came. Both
+// methods may be called on any goroutine; while Message runs, nothing more is
+// read from this client, unless Session.Handoff is called.
+type Handler interface {
+	// Message is called with the data of each message, which the Handler may keep.
+	Message(data []byte, binary bool)
+	// Closed is called once. Reason is one of the Reasons; err may tell more.
+	Closed(reason string, err error)
+}
+
+// A Session is one Engine.IO session.
+type Session struct {
+	server  *Server
+	handler Handler
+	timer   wheel.Timer
+
+	mu    sync.Mutex
+	state State
+
+	// Polling: the poll that waits for packets, whether one is being answered,
+	// whether a POST is being read.
+	waiter  chan struct{}
+	polling bool
+	posting bool
+
+	// WebSocket: the connection, the one that probes for an upgrade, and
+	// whether somebody writes what is in the queue.
+	conn      *socketConn
+	probe     *socketConn
+	probed    bool // by then, polls are not kept waiting
+	noops     int  // that they were answered with
+	writing   bool
+	spare     []Packet // the queue's other half
+	closeCode int      // a close frame follows the queue
+}
+
+// ID is the session's id, sid on the wire.
+func (s *Session) ID() string { return s.state.SID }
+
+// Handshake is the request that began the session.
+func (s *Session) Handshake() *Handshake { return &s.state.Handshake }
+
+// Transport is the one in use: Polling or WebSocket.
+func (s *Session) Transport() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.Transport
+}
+
+// Snapshot copies the session's state.
+func (s *Session) Snapshot() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.state
+	st.Queue = append([]Packet(nil), st.Queue...)
+	return st
+}
+
+// Writable says whether a packet would leave at once: what Socket.IO's volatile
+// packets ask.
+func (s *Session) Writable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.Status == Open && len(s.state.Queue) == 0 &&
+		(s.waiter != nil || s.conn != nil && !s.writing)
+}
+
+// Send queues packets, next to each other, and never blocks: what the client
+// does not take at once is written later. The error is ErrClosed or ErrOverflow.
+func (s *Session) Send(packets ...Packet) error {
+	s.mu.Lock()
+	if s.state.Status != Open {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	s.push(packets...)
+	if s.state.Queued > s.server.opts.MaxQueue {
+		s.state.Queue, s.state.Queued = nil, 0 // it will never be read, and may be large
+		s.mu.Unlock()
+		go s.end(ReasonOverflow, ErrOverflow, true) // the caller may be anyone
+		return ErrOverflow
+	}
+	s.flush()
+	return nil
+}
+
+func (s *Session) push(packets ...Packet) {
+	s.state.Queue = append(s.state.Queue, packets...)
+	for _, p := range packets {
+		s.state.Queued += len(p.frame)
+	}
+}
+
+// flush brings the queue on its way, and unlocks mu.
+func (s *Session) flush() {
+	switch {
+	case s.conn != nil && !s.polling:
+		s.write()
+		return
+	case s.waiter != nil && len(s.state.Queue) > 0:
+		s.release()
+	}
+	s.mu.Unlock()
+}
+
+// release wakes the poll that waits.
+func (s *Session) release() {
+	if s.waiter != nil {
+		close(s.waiter)
+		s.waiter = nil
+	}
+}
+
+// take empties the queue.
+func (s *Session) take() []Packet {
+	q := s.state.Queue
+	s.state.Queue, s.spare = s.spare[:0], nil
+	s.state.Queued = 0
+	return q
+}
+
+// give returns what take returned, to be used again.
+func (s *Session) give(q []Packet) {
+	if cap(q) <= 16 {
+		clear(q)
+		s.spare = q[:0]
+	}
+}
+
+// Close sends what is queued, then closes the session. Nothing is sent or
+// received after that.
+func (s *Session) Close() { s.end(ReasonForcedClose, nil, true) }
+
+// CloseWith is Close with one of the Reasons.
+func (s *Session) CloseWith(reason string, err error) { s.end(reason, err, true) }
+
+// end ends the session once. If flush is set, the client is told.
+func (s *Session) end(reason string, err error, flush bool) {
+	s.mu.Lock()
+	if s.state.Status != Open {
+		s.mu.Unlock()
+		return
+	}
+	s.state.Status = Closed
+	handler := s.handler
+	if probe := s.probe; probe != nil {
+		s.probe, s.probed = nil, false
+		defer probe.Close()
+	}
+	switch {
+	case s.conn != nil:
+		conn := s.conn
+		if flush {
+			s.closeCode = closeCode(reason, err)
+			conn.abandon() // what the client still says is not heard
+			conn.handoff() // not even by a handler that takes long
+			s.write()
+		} else {
+			s.mu.Unlock()
+			conn.Close()
+		}
+		s.server.remove(s)
+	case !flush:
+		s.push(noopPacket)
+		s.release()
+		s.mu.Unlock()
+		s.server.remove(s)
+	default:
+		s.push(closePacket)
+		linger := lingers(reason)
+		if s.waiter != nil || linger == 0 {
+			s.release()
+			s.mu.Unlock()
+			s.server.remove(s)
+			break
+		}
+		s.state.Status = Closing // until the next poll
+		s.server.wheel.Schedule(&s.timer, time.Now().Add(linger))
+		s.mu.Unlock()
+	}
+	s.contain("Closed", func() { handler.Closed(reason, err) })
+}
+
+// lingers is how long a closed session waits for the poll that tells the client.
+// Clients that broke the protocol find it unknown instead.
+func lingers(reason string) time.Duration {
+	switch reason {
+	case ReasonPingTimeout, ReasonTransportError, ReasonParseError, ReasonOverflow:
+		return 0
+	case ReasonShutdown:
+		return 2 * time.Second
+	}
+	return 30 * time.Second
+}
+
+// receive takes a packet from the client. It says whether to go on.
+func (s *Session) receive(p received) bool {
+	s.mu.Lock()
+	if s.state.Status != Open {
+		s.mu.Unlock()
+		return false
+	}
+	if s.state.Waiting {
+		s.pong(p.typ == typePong)
+	}
+	handler := s.handler
+	s.mu.Unlock()
+	switch p.typ {
+	case typeMessage:
+		s.contain("Message", func() { handler.Message(p.data, p.binary) })
+	case typePong, typeNoop, typeUpgrade, typeOpen:
+	case typeClose:
+		s.end(ReasonTransportClose, nil, false)
+		return false
+	default: // a ping is the server's to send
+		s.end(ReasonTransportError, errPacket, true)
+		return false
+	}
+	return true
+}
+
+// contain keeps a panic of the program's handler to this call.
+func (s *Session) contain(what string, f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				return
+			}
+			s.server.opts.Logger.Error("engine: panic in "+what, "sid", s.ID(), "panic", p, "stack", stack())
+		}
+	}()
+	f()
+}
