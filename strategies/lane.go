@@ -58,8 +58,7 @@ func (l *Lane) Pass(fd int) bool {
 	return true
 }
 
-// Drain takes back what no worker has received. Call it only while the slot
-// has no worker.
+// Drain takes back what no worker has received.
 func (l *Lane) Drain() (fds []int) {
 	rc, err := l.recv.SyscallConn()
 	if err != nil {

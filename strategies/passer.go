@@ -67,7 +67,8 @@ func RoundRobin() PickFunc {
 
 // Run accepts and passes until ctx is done. pick returns one of the live slots
 // for a client. A slot that leaves the live ones has its undelivered
-// connections passed again to those that stay.
+// connections passed again to those that stay. (A worker that is about to end
+// may take some of them first; each goes to exactly one.)
 func (p *Passer) Run(ctx context.Context, live LiveFunc, pick PickFunc) error {
 	watched := make(chan struct{})
 	go func() {

@@ -82,15 +82,20 @@ type Config struct {
 	// generates. Master only.
 	Dir string
 
-	// Live tells which slots clients may be sent to.
+	// Live tells which slots clients belong to: all that have not been given up.
+	// Where a client belongs to one, it waits there for a worker's successor.
 	Live LiveFunc
+
+	// Serving tells which slots have a worker that serves right now (or all live
+	// ones if none does), for connections that any worker will do for. Master only.
+	Serving LiveFunc
 
 	// Log is for the events in the life of a child process; nothing else here logs.
 	Log *slog.Logger
 }
 
-// LiveFunc returns the slots that have not been given up, ascending, and a
-// channel that is closed when that changes.
+// LiveFunc returns slots, ascending, and a channel that is closed when they
+// change.
 type LiveFunc func() (slots []int, changed <-chan struct{})
 
 // FrontHeader carries [Config].FrontSecret from a proxy that the master started.

@@ -19,6 +19,11 @@ type Worker struct {
 	PID      int    `json:"pid"`
 	Port     int    `json:"port"` // the number it is named by
 	Strategy string `json:"strategy"`
+
+	// Lasting workers are followed by a successor of the same ID, Addr and
+	// Secret: they are not taken out of the registry at their end, so that
+	// nobody learns in between that there is no such worker.
+	Lasting bool `json:"-"`
 }
 
 // unregisterScript removes a lease unless a successor has taken it over.
@@ -27,6 +32,18 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SREM', KEYS[2], ARGV[2])
 return redis.call('DEL', KEYS[1])
 `)
+
+// Announce puts w into the registry once. Call it before w hands out its first
+// sid, [Bus.Register] after it.
+func (b *Bus) Announce(ctx context.Context, w Worker) error {
+	value, err := json.Marshal(w)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return b.renew(ctx, w.ID, value)
+}
 
 // Register keeps w in the registry until ctx is done, and takes it out then.
 // Others know w about 10 s longer than it lives when it dies without that.
@@ -59,7 +76,9 @@ func (b *Bus) Register(ctx context.Context, w Worker) error {
 		}
 		t.Stop()
 	}
-	b.unregister(w.ID, value)
+	if !w.Lasting {
+		b.unregister(w.ID, value)
+	}
 	return nil
 }
 

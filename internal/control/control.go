@@ -40,6 +40,7 @@ type Boot struct {
 	Shared   bool   // other masters or hosts use this bus: sids name workers, not slots
 	Dir      string // where this host's workers take forwarded requests, a socket each
 	PeerAddr string // host:port where this worker takes them from other hosts, or empty
+	Secret   string // lets other hosts' workers in there
 
 	Strict       bool
 	Hash         string
@@ -78,13 +79,25 @@ const (
 
 // Live returns the slots that have not been given up.
 func (c Cluster) Live() []int {
-	live := make([]int, 0, len(c.Workers))
+	return c.slots(func(state string) bool { return state != GivenUp })
+}
+
+// Serving returns the slots whose worker is ready, or all live ones if none is.
+func (c Cluster) Serving() []int {
+	if ready := c.slots(func(state string) bool { return state == Ready }); len(ready) > 0 {
+		return ready
+	}
+	return c.Live()
+}
+
+func (c Cluster) slots(in func(state string) bool) []int {
+	found := make([]int, 0, len(c.Workers))
 	for _, w := range c.Workers {
-		if w.State != GivenUp {
-			live = append(live, w.Slot)
+		if in(w.State) {
+			found = append(found, w.Slot)
 		}
 	}
-	return live
+	return found
 }
 
 // A Conn is one end. Send may be called from several goroutines, Receive from one.

@@ -42,6 +42,12 @@ func TestConversation(t *testing.T) {
 	if live := got.Cluster.Live(); !reflect.DeepEqual(live, []int{1, 2}) {
 		t.Errorf("live %v: only a slot given up is not", live)
 	}
+	if serving := got.Cluster.Serving(); !reflect.DeepEqual(serving, []int{2}) {
+		t.Errorf("serving %v: only slot 2 is ready", serving)
+	}
+	if none := (Cluster{Workers: cluster.Workers[:2]}).Serving(); !reflect.DeepEqual(none, []int{1}) {
+		t.Errorf("serving %v: the live ones, if none is ready", none)
+	}
 	if err := worker.Send(Message{Ready: true}); err != nil {
 		t.Fatal(err)
 	}

@@ -56,14 +56,15 @@ type Master struct {
 	cluster   control.Cluster
 	processes []*process    // by slot; nil where there is none
 	changed   chan struct{} // closed when cluster changes
-	moved     chan struct{} // closed when its live slots do
+	moved     chan struct{} // closed when its live slots change
+	served    chan struct{} // closed when its serving slots change
 }
 
 // Run opens the public address (a [worker.StartError] says why it can't), starts the workers, and writes the line
 // `ready http://…` to out once they serve. It returns when ctx is done (nil) or
 // when the cluster can't start or go on.
 func Run(ctx context.Context, c Config, reload <-chan os.Signal, out io.Writer, log *slog.Logger) error {
-	m := &Master{Config: c, log: log, changed: make(chan struct{}), moved: make(chan struct{}), processes: make([]*process, c.Workers)}
+	m := &Master{Config: c, log: log, changed: make(chan struct{}), moved: make(chan struct{}), served: make(chan struct{}), processes: make([]*process, c.Workers)}
 	if err := m.open(); err != nil {
 		return worker.StartError{Err: err}
 	}
@@ -112,7 +113,7 @@ func (m *Master) open() (err error) {
 	}
 	m.boot = control.Boot{
 		Strategy: m.Strategy.Name, Host: worker.RandomName(), WorkerPort: m.WorkerPort, Dir: m.dir,
-		Strict: m.Strict, Hash: m.Hash, NginxMethod: m.NginxMethod, FrontSecret: rand.Text(),
+		Strict: m.Strict, Hash: m.Hash, NginxMethod: m.NginxMethod, FrontSecret: rand.Text(), Secret: rand.Text(),
 		Origins: m.Origins, Rate: m.Rate, LogFormat: m.LogFormat,
 	}
 	m.cluster.Since = time.Now().UnixMilli()
@@ -141,7 +142,7 @@ func (m *Master) openBus(ctx context.Context) (url string, closer func(), err er
 func (m *Master) openSockets() (err error) {
 	m.strategy = m.Strategy.New(strategies.Config{
 		Addr: m.Addr, WorkerPort: m.WorkerPort, Strict: m.Strict, Hash: m.HashFunc, NginxMethod: m.NginxMethod,
-		FrontSecret: m.boot.FrontSecret, Dir: m.dir, Live: m.live, Log: m.log,
+		FrontSecret: m.boot.FrontSecret, Dir: m.dir, Live: m.live, Serving: m.serving, Log: m.log,
 	})
 	m.public, m.sockets, err = m.strategy.Sockets(m.Workers)
 	if used := new(strategies.InUseError); errors.As(err, &used) {
@@ -166,12 +167,16 @@ func (m *Master) bootOf(slot int) control.Boot {
 // set changes what is known of a slot, and tells everybody.
 func (m *Master) set(slot int, change func(*control.Worker)) {
 	m.mu.Lock()
-	live := m.cluster.Live()
+	live, serving := m.cluster.Live(), m.cluster.Serving()
 	m.cluster.Workers = slices.Clone(m.cluster.Workers) // snapshots stay as they were
 	change(&m.cluster.Workers[slot])
 	if !slices.Equal(live, m.cluster.Live()) {
 		close(m.moved)
 		m.moved = make(chan struct{})
+	}
+	if !slices.Equal(serving, m.cluster.Serving()) {
+		close(m.served)
+		m.served = make(chan struct{})
 	}
 	c, tell := m.cluster, slices.Clone(m.processes)
 	close(m.changed)
@@ -204,6 +209,12 @@ func (m *Master) watchable() (control.Cluster, <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.cluster, m.changed
+}
+
+func (m *Master) serving() ([]int, <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cluster.Serving(), m.served
 }
 
 func (m *Master) live() ([]int, <-chan struct{}) {

@@ -73,7 +73,7 @@ func Alone(ctx context.Context, c AloneConfig, log *slog.Logger) error {
 	}
 	boot := control.Boot{
 		Strategy: c.Info.Name, Slot: c.Slot, ID: c.ID, Host: host, Public: public.String(), WorkerPort: c.WorkerPort,
-		Bus: url, Shared: true, PeerAddr: PeerAddrOf(c.PeerAddr, c.Slot), Strict: c.Strict, Hash: c.Hash,
+		Bus: url, Shared: true, Secret: rand.Text(), PeerAddr: PeerAddrOf(c.PeerAddr, c.Slot), Strict: c.Strict, Hash: c.Hash,
 		NginxMethod: c.NginxMethod, Origins: c.Origins, TrustProxies: c.TrustProxies, Rate: c.Rate, LogFormat: c.LogFormat,
 	}
 	w, err := New(boot, c.Info, log)

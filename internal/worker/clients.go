@@ -82,7 +82,7 @@ func parsePrefixes(all []string) ([]netip.Prefix, error) {
 func (w *Worker) fromPeers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Context().Value(http.LocalAddrContextKey).(net.Addr).Network() != "unix" &&
-			!secretsEqual(r.Header.Get(secretHeader), w.secret) {
+			!secretsEqual(r.Header.Get(secretHeader), w.boot.Secret) {
 			http.Error(rw, "this address is for workers of the cluster", http.StatusForbidden)
 			return
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/zishang520/socket.io/v3/pkg/types"
 
 	"github.com/samedoor/samedoor/internal/chat"
+	"github.com/samedoor/samedoor/internal/session"
 	"github.com/samedoor/samedoor/internal/trace"
 )
 
@@ -110,8 +111,17 @@ func (e *engine) connected(ns string, s *socket.Socket) {
 		if member != nil {
 			member.Leave()
 		}
-		w.log.Info("disconnect", "namespace", ns, "sid", string(s.Id()), "reason", first(args))
+		w.log.Info("disconnect", "namespace", ns, "sid", e.sidOf(s), "reason", first(args))
 	})
+}
+
+// sidOf returns the sid that the client was told.
+func (e *engine) sidOf(s *socket.Socket) string {
+	sid := s.Conn().Id()
+	if s.Request().Query().Peek("transport") == "polling" {
+		return session.Tag(e.w.name, sid)
+	}
+	return sid
 }
 
 // client is a socket as the chat sees it.

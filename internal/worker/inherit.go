@@ -36,19 +36,19 @@ func Inherit(find func(name string) (strategies.Info, bool)) error {
 		return err
 	}
 	hello, err := conn.Receive()
-	if err != nil || hello.Boot == nil {
+	if err != nil || hello.Boot == nil || hello.Cluster == nil {
 		return errors.New("the master said nothing")
 	}
 	boot := *hello.Boot
 	log := logs.New(os.Stderr, boot.LogFormat).With("slot", boot.Slot, "pid", pid)
-	if err := inherit(ctx, conn, boot, fd+1, find, log); err != nil {
+	if err := inherit(ctx, conn, boot, *hello.Cluster, fd+1, find, log); err != nil {
 		_ = conn.Send(control.Message{Failed: err.Error()}) // the master says it, once
 		os.Exit(1)
 	}
 	return nil
 }
 
-func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, fd int, find func(string) (strategies.Info, bool), log *slog.Logger) error {
+func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, cluster control.Cluster, fd int, find func(string) (strategies.Info, bool), log *slog.Logger) error {
 	info, ok := find(boot.Strategy)
 	if !ok {
 		return fmt.Errorf("unknown strategy %q", boot.Strategy)
@@ -65,6 +65,7 @@ func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, fd int,
 	if err != nil {
 		return err
 	}
+	w.SetCluster(cluster)
 	go func() {
 		for {
 			m, err := conn.Receive()

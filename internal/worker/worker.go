@@ -4,14 +4,12 @@ package worker
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -42,7 +40,6 @@ type Worker struct {
 	info    strategies.Info
 	log     *slog.Logger
 	name    string // what its sids begin with
-	secret  string // who forwards over TCP must know it
 	origins origins
 	trusted []netip.Prefix
 
@@ -83,7 +80,7 @@ func New(boot control.Boot, info strategies.Info, log *slog.Logger) (*Worker, er
 	}
 	w := &Worker{
 		boot: boot, info: info, log: log, bus: b, registry: b.Registry(), trusted: trusted,
-		name: strconv.Itoa(boot.Slot), secret: rand.Text(),
+		name: strconv.Itoa(boot.Slot),
 		ring: trace.NewRing(ringSize), changed: make(chan struct{}),
 	}
 	if boot.Shared {
@@ -132,6 +129,9 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, up func()) erro
 	if err != nil {
 		return err
 	}
+	// Nobody must meet a sid of a worker that the registry does not know. Without
+	// a bus there is no registry to know it; Register goes on trying.
+	_ = w.bus.Announce(ctx, w.registration())
 	g, ctx := errgroup.WithContext(ctx)
 	serve := func(l net.Listener, s *http.Server) {
 		g.Go(func() error {
@@ -193,8 +193,8 @@ func (w *Worker) registration() bus.Worker {
 		addr = "unix:" + peerSocket(w.boot.Dir, w.boot.Slot)
 	}
 	return bus.Worker{
-		ID: w.boot.ID, Slot: w.boot.Slot, Host: w.boot.Host, Addr: addr, Secret: w.secret,
-		PID: os.Getpid(), Port: w.port(), Strategy: w.info.Name,
+		ID: w.boot.ID, Slot: w.boot.Slot, Host: w.boot.Host, Addr: addr, Secret: w.boot.Secret,
+		PID: pid, Port: w.port(), Strategy: w.info.Name, Lasting: w.boot.Dir != "",
 	}
 }
 

@@ -29,7 +29,7 @@ func (s *none) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
 }
 
 func (s *none) Front(ctx context.Context) error {
-	return s.passer.Run(ctx, s.Live, strategies.RoundRobin())
+	return s.passer.Run(ctx, s.Serving, strategies.RoundRobin())
 }
 
 // Route lets strangers fail, so that the failure can be seen.

@@ -29,7 +29,7 @@ func (s *redis) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
 }
 
 func (s *redis) Front(ctx context.Context) error {
-	return s.passer.Run(ctx, s.Live, strategies.RoundRobin())
+	return s.passer.Run(ctx, s.Serving, strategies.RoundRobin())
 }
 
 // Route forwards, always: the strategy lives by it, and refuses --strict.

@@ -58,7 +58,7 @@ func (s *server) Front(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var running sync.WaitGroup
-	running.Go(func() { cancel(s.passer.Run(ctx, s.Live, strategies.RoundRobin())) })
+	running.Go(func() { cancel(s.passer.Run(ctx, s.Serving, strategies.RoundRobin())) })
 	taken := map[int]bool{}
 	for ctx.Err() == nil {
 		live, changed := s.Live()
