@@ -20,6 +20,7 @@ type diary struct {
 // and doubles nothing that was acknowledged, and refuses no connection.
 func TestCrashes(t *testing.T) {
 	each(t, sticky, func(t *testing.T, strategy string) {
+		t.Parallel()
 		args := []string{"--strategy", strategy}
 		if strategy == "redis" {
 			args = append(args, "--redis", bustest.StartRedis(t).URL())

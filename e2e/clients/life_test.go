@@ -65,6 +65,7 @@ func TestWorkerKilled(t *testing.T) {
 // TestStop: SIGTERM ends everything in time, clients or not.
 func TestStop(t *testing.T) {
 	each(t, sticky, func(t *testing.T, strategy string) {
+		t.Parallel()
 		c := clustertest.Start(t, "--strategy", strategy)
 		lively(t, config{URL: c.URL, Clients: 20, Addresses: 20, Route: strategy == "server"})
 		h := from("127.0.0.1")
@@ -114,6 +115,10 @@ func TestReload(t *testing.T) {
 		clustertest.Until(t, 15*time.Second, "all workers replaced and ready", func() bool {
 			var s clustertest.Status
 			if c.Get("/cluster", &s) != nil {
+				return false
+			}
+			if len(s.Workers) != len(before) {
+				t.Errorf("/cluster tells of %d workers: %+v", len(s.Workers), s)
 				return false
 			}
 			for _, w := range s.Workers {
@@ -187,7 +192,7 @@ func TestGivenUp(t *testing.T) {
 		givenUp := func(slot int) func() bool {
 			return func() bool {
 				var s clustertest.Status
-				return c.Get("/cluster", &s) == nil && s.Workers[slot].State == "given up"
+				return c.Get("/cluster", &s) == nil && len(s.Workers) > slot && s.Workers[slot].State == "given up"
 			}
 		}
 		clustertest.Until(t, 3*time.Second, "slot 1 given up", givenUp(1))

@@ -29,6 +29,7 @@ func TestOutage(t *testing.T) {
 		{"stopped", (*bustest.Redis).Pause, (*bustest.Redis).Resume, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			outage(t, tt.away, tt.back, tt.silent)
 		})
 	}

@@ -100,7 +100,11 @@ func workers(c *clustertest.Cluster) (pids []int) {
 // kill ends a slot's worker as a crash does.
 func kill(t testing.TB, c *clustertest.Cluster, slot int) (pid int) {
 	t.Helper()
-	pid = c.Worker(slot)
+	s := c.Status()
+	if len(s.Workers) <= slot {
+		t.Fatalf("/cluster tells of %d workers only: %+v", len(s.Workers), s)
+	}
+	pid = s.Workers[slot].PID
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatalf("kill the worker of slot %d: %v", slot, err)
 	}
@@ -113,6 +117,10 @@ func successor(t testing.TB, c *clustertest.Cluster, slot, old int) {
 	clustertest.Until(t, 5*time.Second, fmt.Sprintf("another worker in slot %d", slot), func() bool {
 		var s clustertest.Status
 		if c.Get("/cluster", &s) != nil { // it may have been the dead one's to answer
+			return false
+		}
+		if len(s.Workers) <= slot {
+			t.Errorf("/cluster tells of %d workers only: %+v", len(s.Workers), s)
 			return false
 		}
 		w := s.Workers[slot]
