@@ -12,57 +12,70 @@ import (
 )
 
 // What the project is about: connections that go to any worker break the
-// handshake, and the page says how.
+// handshake, and the page says how. Browsers use connections again, so chance
+// leads about one client in five to the same worker often enough for a
+// WebSocket within these seconds, and a few more to keep polling there: some
+// are tried, until one is out of luck.
 func TestNone(t *testing.T) {
 	t.Parallel()
 	c := start(t, "none")
-	v := visit(t, c, 1, "/page")
-	v.must(v.button("Connect").Click())
+	for i := 1; i <= 8; i++ {
+		if breaks(t, c, i) {
+			return
+		}
+	}
+	t.Error("in none, with 4 workers, all clients were connected")
+}
 
-	// At least one request is answered by a worker that does not know the session.
-	var refused playwright.Response
-	clustertest.Until(t, 10*time.Second, "a request is answered 400", func() bool {
-		v.note(func() {
-			for _, r := range v.responses {
-				if r.Status() == 400 {
-					refused = r
-				}
+// breaks tells whether a client's handshake does, and checks what the browser,
+// the page and the workers say then.
+func breaks(t *testing.T, c *clustertest.Cluster, i int) bool {
+	v := visit(t, c, i, "/page")
+	v.must(v.button("Connect").Click())
+	told, marked := false, false
+	names := regexp.MustCompile(`reached worker (\d)[^.]*session lives in worker (\d)`)
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if v.text("transport") == "websocket" {
+			t.Logf("%s: a WebSocket, by chance", address(i))
+			return false
+		}
+		if m := names.FindStringSubmatch(v.text("verdict")); m != nil && m[1] != m[2] {
+			told = true
+		}
+		marked = marked || v.has(v.GetByTestId("timeline").Locator(`[data-step][data-ok="false"][data-status="400"]`))
+	}
+	var refused []playwright.Response
+	v.note(func() {
+		for _, r := range v.responses {
+			if r.Status() == 400 {
+				refused = append(refused, r)
 			}
-		})
-		return refused != nil
+		}
 	})
-	body, err := refused.Text()
+	if len(refused) == 0 {
+		t.Logf("%s: polling went well, by chance", address(i))
+		return false
+	}
+	if !told {
+		t.Errorf("the page did not name the worker reached and the owner; it says %q", v.text("verdict"))
+	}
+	if !marked {
+		t.Error("the timeline shows no request answered 400")
+	}
+	body, err := refused[0].Text()
 	v.must(err)
 	if !strings.Contains(body, `"message":"Session ID unknown"`) {
 		t.Errorf("the 400 says %q", body)
-	}
-
-	// The page tells where the request went, and where it should have gone.
-	verdict := v.GetByTestId("verdict")
-	v.must(v.expect(verdict, 10*time.Second).ToContainText(regexp.MustCompile(`reached worker \d`)))
-	said := v.text("verdict")
-	m := regexp.MustCompile(`reached worker (\d).*(?:session lives in|owner is) worker (\d)`).FindStringSubmatch(said)
-	if m == nil || m[1] == m[2] {
-		t.Errorf("the page says %q: which worker was reached, and which owns the session?", said)
-	}
-	bad := v.GetByTestId("timeline").Locator(`[data-step][data-ok="false"]`).First()
-	v.must(v.expect(bad, 5*time.Second).ToHaveAttribute("data-status", "400"))
-	v.must(v.expect(bad, time.Second).ToHaveAttribute("data-worker", regexp.MustCompile(`^\d$`)))
-
-	// It stays so.
-	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if v.text("transport") == "websocket" {
-			t.Fatal("the transport became websocket")
-		}
 	}
 	refusals := 0
 	for _, w := range c.Status().Workers {
 		refusals += w.Refused
 	}
-	if refusals == 0 {
-		t.Error("/cluster counts no refusal")
+	if refusals < len(refused) {
+		t.Errorf("/cluster counts %d refusals, this browser alone saw %d", refusals, len(refused))
 	}
 	v.axe("a failing handshake")
+	return true
 }
 
 // The control: with one worker there is no wrong one. What broke above was

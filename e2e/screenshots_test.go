@@ -39,9 +39,11 @@ func TestScreenshots(t *testing.T) {
 				return visit(t, c, i+1, "/page#"+look.name, playwright.BrowserNewContextOptions{Viewport: &look.size, ColorScheme: look.scheme})
 			}
 			shot := func(v *visitor, name string) {
+				_, err := v.Evaluate("scrollTo(0, 0)")
+				v.must(err)
 				time.Sleep(700 * time.Millisecond) // doors swing
 				file := filepath.Join(dir, name+"-"+look.name+".png")
-				_, err := v.Screenshot(playwright.PageScreenshotOptions{Path: &file, FullPage: playwright.Bool(true)})
+				_, err = v.Screenshot(playwright.PageScreenshotOptions{Path: &file, FullPage: playwright.Bool(true)})
 				v.must(err)
 			}
 
