@@ -54,8 +54,10 @@ func (w *Worker) serveSocketIO(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rc := http.NewResponseController(rw)
-	_ = rc.SetReadDeadline(time.Now().Add(30 * time.Second)) // for the body; a hijacked connection is freed of it
-	_ = rc.SetWriteDeadline(time.Now().Add(pollDeadline))
+	if r.Method == http.MethodPost { // for the body; a poll is held longer than one may take to send
+		_ = rc.SetReadDeadline(time.Now().Add(30 * time.Second))
+	}
+	_ = rc.SetWriteDeadline(time.Now().Add(pollDeadline)) // a connection that becomes a WebSocket is freed of it
 
 	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
 	case q.Get("EIO") != "4":
