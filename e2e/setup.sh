@@ -33,11 +33,12 @@ install() {
     trap "$sudo rm -f $policy" EXIT
   fi
   $sudo apt-get -qq update
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-    install -y --no-install-recommends "$@" >/dev/null
+  local out
+  out=$($sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+    install -y --no-install-recommends "$@" 2>&1) || die "apt-get install $*: $out"
   if [ -d /run/systemd/system ]; then # nor shall they start with the machine
     for unit in nginx redis-server; do
-      case " $* " in *" $unit "*) $sudo systemctl -q disable "$unit" ;; esac
+      case " $* " in *" $unit "*) $sudo systemctl -q disable --now "$unit" ;; esac
     done
   fi
 }
