@@ -35,6 +35,9 @@ func exit(err error, stderr io.Writer) {
 	if err == nil {
 		os.Exit(0)
 	}
+	if code := silentError(0); errors.As(err, &code) {
+		os.Exit(int(code))
+	}
 	fmt.Fprintln(stderr, "samedoor:", strings.Join(strings.Fields(err.Error()), " "))
 	if errors.As(err, new(usageError)) {
 		os.Exit(2)
@@ -46,10 +49,10 @@ func exit(err error, stderr io.Writer) {
 type cli struct {
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Start a master and its workers (what a bare samedoor does)."`
 	Worker  workerCmd  `cmd:"" help:"Serve one slot by itself: in a container, or on another host."`
+	Doctor  doctorCmd  `cmd:"" help:"Say what is wrong with a Socket.IO deployment, and how to mend it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
 	Compare laterCmd `cmd:"" hidden:"" passthrough:""`
-	Doctor  laterCmd `cmd:"" hidden:"" passthrough:""`
 	Scale   laterCmd `cmd:"" hidden:"" passthrough:""`
 	Bench   laterCmd `cmd:"" hidden:"" passthrough:""`
 	Config  laterCmd `cmd:"" hidden:"" passthrough:""`

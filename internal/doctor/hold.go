@@ -1,0 +1,121 @@
+package doctor
+
+import (
+	"context"
+	"time"
+)
+
+// quickHold is how long --quick watches a poll.
+const quickHold = 1300 * time.Millisecond
+
+var hold = &Check{
+	Name: "hold",
+	Doc:  "a poll is held until there is something to say, and answered at once then",
+	Run: func(ctx context.Context, e *exam, f *Finding) {
+		d := e.door(e.from(3))
+		defer d.shut()
+		s, a := e.open(ctx, d, nil)
+		if s == nil {
+			f.skip("no session to poll: %s", a)
+			return
+		}
+		defer s.close(ctx, fresh)
+		limit := quickHold
+		if !e.o.Quick {
+			limit = e.hello.PingInterval + 5*time.Second // the ping ends it
+		}
+		limit = min(limit, 2*time.Minute)
+
+		// The poll goes first, and what ends it a while later.
+		answers := make(chan *Answer, 1)
+		start := time.Now()
+		go func() {
+			c := call{held: true, wait: limit + e.o.Timeout}
+			answers <- s.reach(ctx, func() *Answer { return s.send(ctx, "GET", "", to{door: d}, c) })
+		}()
+		a = nil
+		select {
+		case a = <-answers:
+		case <-ctx.Done():
+			f.skip("interrupted")
+			return
+		case <-time.After(limit):
+		}
+		held := time.Since(start)
+		switch {
+		case a == nil: // still held
+		case a.stranger():
+			f.skip("no request reached the owner: see sticky")
+			return
+		case a.Err == errBudget:
+			f.skip("%v", errBudget)
+			return
+		case a.Status == 200 && a.Err == nil && pings(a.Body) && held > e.hello.PingInterval*8/10:
+			f.ok("held for %s until the ping", span(held))
+			return
+		case a.Status == 200 && a.Err == nil && held < e.hello.PingInterval/2 && held < limit*9/10:
+			f.saw(a)
+			f.warn("polls are answered after %s with nothing to say", span(held))
+			f.because("", "Something ends held requests early: clients ask again and again.")
+			f.advise("Let a request wait for its answer, at least pingInterval (%s).", span(e.hello.PingInterval))
+			return
+		case a.Status == 200 && a.Err == nil:
+			f.ok("held for %s", span(held))
+			return
+		default:
+			f.saw(a)
+			f.fail("held polls are cut after %s", span(held))
+			f.because("timeout", "A proxy gives up waiting for the answer; the ping that would end the poll comes after %s.", span(e.hello.PingInterval))
+			return
+		}
+
+		// Now there is something to say.
+		said := time.Now()
+		p := s.reach(ctx, func() *Answer {
+			return s.send(ctx, "POST", connectPacket(e.o.Namespace, e.o.Auth), to{}, call{})
+		})
+		if !taken(p) {
+			if !p.stranger() && p.Err != errBudget {
+				f.saw(p)
+				f.fail("a POST beside a held poll fails")
+				f.because("", "The proxy or the server takes one request of a client at a time.")
+				return
+			}
+			f.ok("held for %s", span(held))
+			return
+		}
+		select {
+		case a = <-answers:
+		case <-ctx.Done():
+			f.skip("interrupted")
+			return
+		}
+		late := time.Since(said)
+		switch {
+		case a.Err != nil || a.Status != 200:
+			f.saw(a)
+			f.fail("a held poll ends without its answer")
+			f.because("timeout", "A proxy gives up waiting, or buffers the answer.")
+		case late > time.Second+e.hello.PingInterval/50 && late > 4*p.Took+time.Second:
+			f.saw(a)
+			f.warn("what the server has to say arrives %s late", span(late))
+			f.because("buffering", "A proxy on the way holds answers back.")
+		default:
+			f.ok("held for %s, then answered in %s", span(held), span(late))
+			if !e.o.Quick {
+				f.warn("no ping within %s, though every %s is announced", span(held), span(e.hello.PingInterval))
+				f.because("", "The server does not send the pings it announces: clients will think it gone.")
+				f.advise("Check that the server's timers run: a blocked event loop is the usual cause.")
+			}
+		}
+	},
+}
+
+func pings(body string) bool {
+	for _, m := range split(body) {
+		if m == "2" {
+			return true
+		}
+	}
+	return false
+}

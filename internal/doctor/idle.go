@@ -1,0 +1,72 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+var idle = &Check{
+	Name: "idle",
+	Doc:  "a quiet WebSocket stays open, with the server's pings",
+	Run: func(ctx context.Context, e *exam, f *Finding) {
+		if e.o.Quick {
+			f.skip("takes %s: without --quick", span(e.o.Hold))
+			return
+		}
+		conn, a := e.dial(ctx, nil, wsOptions{from: e.from(4)})
+		if conn == nil {
+			f.skip("no WebSocket: see websocket")
+			return
+		}
+		defer hang(conn)
+		start := time.Now()
+		if m, err := read(ctx, conn, e.o.Timeout); err != nil || !strings.HasPrefix(m, "0{") || !talks(ctx, e, conn) {
+			f.skip("no session on the WebSocket: see websocket")
+			return
+		}
+		beat, beats := time.Now(), 0
+		patience := e.hello.PingInterval + e.hello.PingTimeout
+		for time.Since(start) < e.o.Hold {
+			m, err := read(ctx, conn, min(e.o.Hold-time.Since(start), patience-time.Since(beat)))
+			if ctx.Err() != nil {
+				return
+			}
+			quiet := time.Since(beat)
+			var closed *websocket.CloseError
+			switch {
+			case err == nil && m == "2":
+				beat = time.Now()
+				beats++
+				_ = write(conn, pong)
+			case err == nil:
+			case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
+				f.fail("the server closes a quiet WebSocket after %s (code %d)", span(time.Since(start)), closed.Code)
+				f.saw(a)
+				f.because("", "The server wants something of its clients, such as a login, within that time; or it was restarted.")
+				f.advise("Look at the server's log; hand over credentials with --auth, --bearer or --cookie.")
+				return
+			case !isTimeout(err):
+				f.saw(a)
+				f.fail("a quiet WebSocket is cut after %s (close code 1006)", span(quiet))
+				f.tell("open for %s with %s, then: %s", span(time.Since(start)), count(beats, "ping"), reason(err))
+				f.because("timeout", "A proxy cuts connections on which nothing moves for that long; the next ping would come after %s.", span(e.hello.PingInterval))
+				return
+			case quiet >= patience:
+				f.saw(a)
+				f.fail("no ping within %s", span(patience))
+				f.because("buffering", "Frames are held back on the way, or the server's timers do not run.")
+				return
+			}
+		}
+		f.ok("open for %s, with %s", span(time.Since(start)), count(beats, "ping"))
+	},
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}

@@ -1,0 +1,204 @@
+package doctor
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Style is how a report is drawn.
+type Style struct {
+	Width int  // columns; 0: 80
+	Color bool // a terminal that wants it
+	All   bool // tell the evidence of what is ok as well
+}
+
+// maxWidth is where lines get too long to read, however wide the terminal.
+const maxWidth = 100
+
+type ink struct{ on bool }
+
+func (i ink) paint(code, s string) string {
+	if !i.on || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+var looks = map[Status]struct{ mark, color string }{
+	OK:      {"✓", "32"},
+	Warning: {"!", "33"},
+	Failure: {"✗", "31"},
+	Skipped: {"-", "2"},
+}
+
+// Text writes the report for a terminal: the verdict, a line per check, then
+// each problem with its evidence and its fix.
+func (r *Report) Text(w io.Writer, s Style) error {
+	width := s.Width
+	if width <= 0 {
+		width = 80
+	}
+	width = max(40, min(width, maxWidth))
+	c := ink{s.Color}
+	var b strings.Builder
+
+	worst := r.worst()
+	head := wrap(r.Verdict, width-2)
+	for i, l := range head {
+		mark := "  "
+		if i == 0 {
+			mark = c.paint("1;"+looks[worst].color, looks[worst].mark) + " "
+		}
+		fmt.Fprintf(&b, "%s%s\n", mark, c.paint("1", l))
+	}
+	for _, l := range wrap(r.facts(), width-2) {
+		fmt.Fprintf(&b, "  %s\n", c.paint("2", l))
+	}
+	b.WriteByte('\n')
+
+	name := 0
+	for _, f := range r.Findings {
+		name = max(name, len(f.Check))
+	}
+	for _, f := range r.Findings {
+		look := looks[f.Status]
+		for i, l := range wrap(f.Title, width-name-6) {
+			if i > 0 {
+				fmt.Fprintf(&b, "%*s%s\n", name+6, "", l)
+				continue
+			}
+			if f.Status == Skipped {
+				l = c.paint("2", l)
+			}
+			fmt.Fprintf(&b, "  %s %-*s  %s\n", c.paint(look.color, look.mark), name, f.Check, l)
+		}
+	}
+
+	section := func(label, text string) {
+		for i, l := range wrap(text, width-11) {
+			if i > 0 {
+				label = ""
+			}
+			fmt.Fprintf(&b, "  %s%*s%s\n", c.paint("2", label), 9-len(label), "", l)
+		}
+	}
+	for _, f := range r.Findings {
+		if f.Status != Failure && f.Status != Warning {
+			continue
+		}
+		look := looks[f.Status]
+		b.WriteByte('\n')
+		for i, l := range wrap(f.Check+": "+f.Title, width-2) {
+			mark := "  "
+			if i == 0 {
+				mark = c.paint(look.color, look.mark) + " "
+			}
+			fmt.Fprintf(&b, "%s%s\n", mark, c.paint("1", l))
+		}
+		for i, e := range f.Evidence {
+			label := ""
+			if i == 0 {
+				label = "seen"
+			}
+			section(label, e)
+		}
+		section("cause", f.Cause)
+		if f.Fix != nil {
+			label := "fix"
+			if f.Fix.Text != "" {
+				section(label, f.Fix.Text)
+				label = ""
+			}
+			if f.Fix.Config != "" {
+				if p := f.Fix.Proxy; p != "" {
+					section(label, p+":")
+				}
+				b.WriteByte('\n')
+				for l := range strings.Lines(f.Fix.Config) { // to be copied: not wrapped
+					fmt.Fprintf(&b, "    %s\n", c.paint("36", strings.TrimRight(l, "\n")))
+				}
+			}
+		}
+	}
+
+	notes := false
+	for _, f := range r.Findings {
+		for _, n := range f.Notes {
+			if !notes {
+				b.WriteByte('\n')
+				notes = true
+			}
+			for i, l := range wrap(n, width-name-6) {
+				label := ""
+				if i == 0 {
+					label = f.Check
+				}
+				fmt.Fprintf(&b, "  %s %s  %s\n", c.paint("2", "·"), fmt.Sprintf("%-*s", name, label), l)
+				if i == 0 && len(wrap(n, width-name-6)) > 1 {
+					continue
+				}
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// worst is the status that the verdict is drawn in.
+func (r *Report) worst() Status {
+	switch {
+	case !r.Healthy:
+		return Failure
+	case len(r.with(Warning)) > 0:
+		return Warning
+	}
+	return OK
+}
+
+// facts is the line below the verdict.
+func (r *Report) facts() string {
+	parts := []string{r.URL}
+	if r.Engine != 0 {
+		parts = append(parts, fmt.Sprintf("Engine.IO %d", r.Engine))
+	}
+	if r.Proxy != "" {
+		parts = append(parts, "behind "+strings.TrimSuffix(r.Proxy+" "+r.Version, " "))
+	}
+	if w := r.Workers; w != nil {
+		parts = append(parts, "about "+count(w.About, "worker"))
+	}
+	parts = append(parts, fmt.Sprintf("%s in %.1f s", count(r.Requests, "request"), r.Seconds))
+	return strings.Join(parts, " · ")
+}
+
+// wrap breaks a text into lines of at most width columns, at spaces where
+// there are any.
+func wrap(s string, width int) (lines []string) {
+	width = max(width, 10)
+	line, n := "", 0
+	for _, word := range strings.Fields(s) {
+		w := utf8.RuneCountInString(word)
+		if n > 0 && n+1+w > width {
+			lines = append(lines, line)
+			line, n = "", 0
+		}
+		for w > width { // longer than a line: cut
+			runes := []rune(word)
+			lines = append(lines, string(runes[:width]))
+			word = string(runes[width:])
+			w -= width
+		}
+		if n > 0 {
+			line += " "
+			n++
+		}
+		line += word
+		n += w
+	}
+	if n > 0 {
+		lines = append(lines, line)
+	}
+	return lines
+}

@@ -1,0 +1,352 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+)
+
+// Affinities: what must stay the same for requests of a session to reach its
+// owner. The order is from what asks least of a client to what asks most.
+const (
+	affinityEvery      = "every"      // any request reaches the owner, from this address
+	affinityAddress    = "address"    // the client's address
+	affinityCookie     = "cookie"     // a cookie that the handshake set
+	affinityConnection = "connection" // one TCP connection
+	affinityNone       = "none"
+)
+
+// A tally counts follow-ups of one kind.
+type tally struct {
+	all, hits int
+	stray     *Answer // one that met a stranger
+	other     *Answer // one that failed in another way
+}
+
+func (t *tally) add(a *Answer) {
+	switch {
+	case a.Err != nil || a.Status == 0 || a.Status >= 500:
+		t.other = a
+	case a.stranger():
+		t.all++
+		t.stray = a
+	case taken(a):
+		t.all++
+		t.hits++
+	default:
+		t.other = a
+	}
+}
+
+func (t tally) perfect() bool { return t.all > 0 && t.hits == t.all }
+func (t tally) missed() bool  { return t.hits < t.all }
+func (t tally) String() string {
+	return fmt.Sprintf("%d of %d", t.hits, t.all)
+}
+
+var sticky = &Check{
+	Name: "sticky",
+	Doc:  "every request of a session reaches the worker that holds it",
+	Run: func(ctx context.Context, e *exam, f *Finding) {
+		s := &stickiness{e: e, f: f}
+		if !s.open(ctx) {
+			return
+		}
+		s.follow(ctx)
+		s.across(ctx)
+		s.leave(ctx)
+		s.judge(ctx)
+	},
+}
+
+// stickiness varies one thing at a time: the connection, the cookies, the
+// address.
+type stickiness struct {
+	e        *exam
+	f        *Finding
+	sessions []*session
+	doors    []*door
+
+	kept, without, same, moved tally
+}
+
+// open opens the sessions, each through a connection of its own, and with
+// several source addresses each from the next.
+func (s *stickiness) open(ctx context.Context) bool {
+	seen := map[string]bool{s.e.first.SID: true}
+	for i := range s.e.o.Sessions {
+		d := s.e.door(s.e.from(i))
+		ses, a := s.e.open(ctx, d, nil)
+		if ses == nil {
+			s.f.saw(a)
+			if a.Err == errBudget {
+				s.f.skip("%v", errBudget)
+				return false
+			}
+			s.f.fail("%d of %d handshakes fail", 1, i+2)
+			s.f.because("", "One of the workers, or one of the proxy's upstreams, does not answer as the others do.")
+			s.f.advise("Look at the log of the worker that answered this way.")
+			s.e.stop = "nothing to try it on: see sticky"
+			return false
+		}
+		if seen[ses.SID] {
+			s.f.saw(a)
+			s.f.fail("two handshakes were given the same sid")
+			s.f.because("", "A cache between here and the server answers for it.")
+			s.f.advise("Exempt %s from caching: Cache-Control: no-store.", s.e.base.Path)
+			s.e.stop = "nothing to try it on: see sticky"
+			return false
+		}
+		seen[ses.SID] = true
+		s.sessions, s.doors = append(s.sessions, ses), append(s.doors, d)
+	}
+	return true
+}
+
+// follow sends follow-ups over fresh connections. In the order of the
+// sessions, a round robin whose length divides their number would look
+// sticky: hence at random.
+func (s *stickiness) follow(ctx context.Context) {
+	type step struct {
+		*session
+		bare bool
+	}
+	var steps []step
+	for _, ses := range s.sessions {
+		n := 3
+		if len(ses.cookies) > 0 {
+			n = 2
+			steps = append(steps, step{ses, true}, step{ses, true})
+		}
+		for range n {
+			steps = append(steps, step{ses, false})
+		}
+	}
+	rand.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
+	for _, st := range steps {
+		a := st.knock(ctx, to{noCookies: st.bare})
+		if st.bare {
+			s.without.add(a)
+		} else {
+			s.kept.add(a)
+		}
+	}
+}
+
+// across sends each session's follow-up from another source address.
+func (s *stickiness) across(ctx context.Context) {
+	if len(s.e.o.From) < 2 {
+		return
+	}
+	for i, ses := range s.sessions {
+		for j := range min(len(s.e.o.From)-1, 3) {
+			s.moved.add(ses.knock(ctx, to{from: s.e.from(i + 1 + j)}))
+		}
+	}
+}
+
+// leave closes the sessions over the connections that opened them, which
+// tells whether those still lead to the owner.
+func (s *stickiness) leave(ctx context.Context) {
+	for i, ses := range s.sessions {
+		a := ses.send(ctx, "POST", "1", to{door: s.doors[i]}, call{})
+		if a.Reused {
+			s.same.add(a)
+		}
+		if a.stranger() && s.kept.hits > 0 {
+			for range 2 {
+				if a = ses.send(ctx, "POST", "1", fresh, call{}); !a.stranger() {
+					break
+				}
+			}
+		}
+		s.e.closed(ses) // or it ends by its timeout
+		s.doors[i].shut()
+	}
+}
+
+func (s *stickiness) judge(ctx context.Context) {
+	e, f := s.e, s.f
+	total := s.kept.all + s.without.all
+	for _, t := range []tally{s.kept, s.without, s.same} {
+		if t.other != nil && t.other.Err != errBudget {
+			f.saw(t.other)
+		}
+	}
+	if total == 0 || s.kept.all == 0 {
+		f.fail("no follow-up request is answered as Socket.IO answers it")
+		f.because("", "The way of a POST differs from that of a GET: a firewall, a method that is not forwarded, a body that is dropped.")
+		f.advise("Forward GET, POST and OPTIONS below %s alike.", e.base.Path)
+		e.stop = "nothing to try it on: see sticky"
+		return
+	}
+	switch {
+	case s.kept.perfect() && !s.without.missed():
+		e.sticky, e.affinity = true, affinityEvery
+		f.ok("%d of %d follow-ups on fresh connections reached the owner", s.kept.hits+s.without.hits, total)
+		switch {
+		case s.moved.missed():
+			e.affinity = affinityAddress
+			f.ok("the client's address decides: %s follow-ups from it reached the owner", s.kept)
+			f.note("From another of the --from addresses only %s did: clients whose address changes (mobile, several proxies) lose their session.", s.moved)
+		case len(e.o.From) < 2:
+			f.note("From one source address only: a hash of it looks the same as shared sessions. --from ADDR,ADDR tells them apart.")
+		default:
+			f.note("From %d source addresses as well: no address decides.", len(e.o.From))
+		}
+		if o := s.oddity(); o != "" {
+			f.warn("%s", o)
+		}
+		return
+	case s.kept.perfect():
+		e.sticky, e.affinity = true, affinityCookie
+		f.warn("a cookie decides: without it, %d of %d follow-ups met a stranger", s.without.all-s.without.hits, s.without.all)
+		f.saw(s.without.stray)
+		f.tell("with the cookie: %s reached the owner", s.kept)
+		f.because("", "Clients that keep no cookies (apps, command lines), and pages of other sites without withCredentials, are sent to any worker.")
+		f.advise("Fine for pages of the same site. For the others: withCredentials on the client and SameSite=None; Secure on the cookie, or a hash of the address or of the sid.")
+		return
+	}
+	e.affinity = affinityNone
+	if s.same.perfect() {
+		e.affinity = affinityConnection
+	}
+	dispatch := s.measure(ctx)
+	missed := s.kept.all - s.kept.hits
+	f.fail("not sticky: %d of %d follow-ups met a worker without the session", missed, s.kept.all)
+	f.saw(s.kept.stray)
+	f.tell("on the connection that opened the session: %s reached the owner", s.same)
+	f.tell("on fresh connections: %s reached the owner", s.kept)
+	if s.without.all > 0 {
+		f.tell("without the cookie: %s reached the owner", s.without)
+	}
+	if s.moved.all > 0 {
+		f.tell("from another address: %s reached the owner", s.moved)
+	}
+	f.tell("%s", dispatch)
+	why := "Requests are spread over workers, and each knows its own sessions only."
+	if e.affinity == affinityConnection {
+		why = "Connections are spread over workers, and each knows its own sessions only. Browsers open several."
+	}
+	f.because("sticky", "%s Redis or another adapter carries messages between them, not sessions.", why)
+}
+
+// oddity tells of follow-ups that failed for another reason than a stranger.
+func (s *stickiness) oddity() string {
+	for _, t := range []tally{s.kept, s.without, s.same} {
+		if t.other != nil && t.other.Err != errBudget {
+			return "a follow-up was answered neither as by the owner nor as by a stranger"
+		}
+	}
+	return ""
+}
+
+// An Estimate is how many workers there seem to be.
+type Estimate struct {
+	About int    `json:"about"`
+	Low   int    `json:"low"`
+	High  int    `json:"high"`
+	How   string `json:"how"` // round robin, connections, share
+}
+
+// measure estimates the number of workers, with requests to spare.
+func (s *stickiness) measure(ctx context.Context) string {
+	e := s.e
+	if e.affinity == affinityConnection {
+		if w, how := s.connections(ctx); w != nil {
+			e.workers = w
+			return how
+		}
+	}
+	d := e.door(netip.Addr{})
+	defer d.shut()
+	ses, _ := e.open(ctx, d, nil)
+	if ses == nil {
+		return "the number of workers could not be estimated"
+	}
+	var bits []bool
+	for range 24 {
+		t := fresh
+		if e.affinity == affinityNone {
+			t.door = d // a balancer of requests: one connection keeps to one of its own processes
+		}
+		a := ses.knock(ctx, t)
+		if a.Err != nil || !(taken(a) || a.stranger()) {
+			break
+		}
+		bits = append(bits, taken(a))
+	}
+	e.closed(ses)
+	w := estimate(bits, s.kept)
+	if w == nil {
+		return "none of the follow-ups reached the owner: many workers, or sessions are not kept at all"
+	}
+	e.workers = w
+	if w.How == "round robin" {
+		return fmt.Sprintf("every %s request reaches the owner: round robin over %d workers", nth(w.About), w.About)
+	}
+	return fmt.Sprintf("one follow-up in %d reaches the owner: about %d workers (%d to %d)", w.About, w.About, w.Low, w.High)
+}
+
+// connections counts workers where a connection keeps to one: each of them is
+// asked for sessions that others opened, which tells who shares a worker.
+func (s *stickiness) connections(ctx context.Context) (*Estimate, string) {
+	const most, spare = 12, 24
+	e := s.e
+	var distinct []*session
+	opened, unasked := 0, false
+	budget := e.requests() + most + spare
+	for opened < most && e.requests() < budget {
+		d := e.door(netip.Addr{})
+		defer d.shut()
+		ses, _ := e.open(ctx, d, nil)
+		if ses == nil {
+			break
+		}
+		opened++
+		known := false
+		for _, other := range distinct {
+			a := other.knock(ctx, to{door: d})
+			if !a.Reused || a.Err != nil {
+				unasked = true
+			}
+			if known = taken(a); known {
+				break
+			}
+		}
+		if known || unasked {
+			ses.send(ctx, "POST", "1", to{door: d}, call{})
+			e.closed(ses)
+		}
+		if unasked {
+			break
+		}
+		if !known {
+			distinct = append(distinct, ses)
+		}
+	}
+	for _, ses := range distinct {
+		ses.send(ctx, "POST", "1", to{door: ses.door}, call{})
+		e.closed(ses)
+	}
+	if unasked || opened < 3 {
+		return nil, ""
+	}
+	w := collected(opened, len(distinct))
+	return w, fmt.Sprintf("%d connections led to %s: about %d in all", opened, count(len(distinct), "different worker"), w.About)
+}
+
+// late looks back: follow-ups of later checks that met strangers show what
+// the sticky check was too lucky to see.
+func (e *exam) late(f *Finding) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.strays) == 0 {
+		return
+	}
+	e.affinity, e.sticky = affinityNone, false
+	f.fail("not always sticky: %d of %d later follow-ups met a worker without the session", len(e.strays), e.follows)
+	f.saw(e.strays...)
+	f.because("sticky", "Most requests reach the owner, some do not: two workers and luck, an address that changes, or a worker that was replaced.")
+}
