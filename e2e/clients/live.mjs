@@ -10,6 +10,7 @@ const now = () => Date.now();
 class Live {
   seen = []; // [offset, id] in the order they came, twice if they came twice
   truncated = 0;
+  stuck = 0;
   welcomes = 0;
   disconnects = []; // reasons
   failed = {}; // why connecting failed to how often
@@ -44,6 +45,16 @@ class Live {
       timeout: 8000,
       auth: (give) => give({ name: `client ${this.i}`, room, client: this.key, offset: this.offset ?? undefined }),
     }));
+    // Where the probe's WebSocket ends while polling is being paused for it, the client would hang until its ping
+    // timeout: neither transport goes on. It happens where the two go through different workers and one dies.
+    socket.io.on("open", () => {
+      const { engine } = socket.io;
+      engine.on("upgradeError", () => {
+        if (!engine.transport.readyState.startsWith("paus")) return;
+        this.stuck++;
+        socket.disconnect().connect();
+      });
+    });
     socket.on("welcome", (w) => {
       this.welcomes++;
       this.slot = w.slot;
@@ -107,11 +118,11 @@ class Live {
   }
 
   report() {
-    const { i, from: at, sid, slot, here, welcomes, truncated, disconnects, failed, echoes, typed } = this;
+    const { i, from: at, sid, slot, here, welcomes, truncated, stuck, disconnects, failed, echoes, typed } = this;
     const statuses = {};
     for (const { status } of this.door.answers) statuses[status] = (statuses[status] ?? 0) + 1;
     return {
-      i, address: at, sid, slot, here, welcomes, truncated, disconnects, failed, echoes, typed, statuses,
+      i, address: at, sid, slot, here, welcomes, truncated, stuck, disconnects, failed, echoes, typed, statuses,
       waiting: this.outbox.size, errors: this.door.errors, transport: this.socket?.io.engine?.transport?.name ?? "",
       said: this.serial, acked: this.acked.length, seen: this.seen.length,
     };

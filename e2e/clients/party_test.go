@@ -180,6 +180,7 @@ type report struct {
 	Here        bool // joined
 	Welcomes    int
 	Truncated   int
+	Stuck       int // how often its probe ended with polling paused for it
 	Disconnects []string
 	Failed      map[string]int // why connecting failed
 	Errors      map[string]int // of connections, by code
