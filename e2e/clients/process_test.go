@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -141,5 +140,3 @@ func each(t *testing.T, names []string, f func(t *testing.T, strategy string)) {
 }
 
 var sticky = []string{"master", "nginx", "server", "redis"} // those that work
-
-func has(strategy string, of ...string) bool { return slices.Contains(of, strategy) }
