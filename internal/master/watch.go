@@ -85,8 +85,12 @@ func reachable(a netip.AddrPort) string {
 	return net.JoinHostPort(ip.String(), strconv.Itoa(int(a.Port())))
 }
 
+// settle is the time between two replacements: the clients of the first have
+// come back by then, and each meets few ends in a row.
+const settle = time.Second
+
 // reload replaces the workers one by one whenever a signal arrives, each once
-// its predecessor's successor is ready.
+// the one before is ready again.
 func (m *Master) reload(ctx context.Context, signals <-chan os.Signal) {
 	for {
 		select {
@@ -95,7 +99,14 @@ func (m *Master) reload(ctx context.Context, signals <-chan os.Signal) {
 			return
 		}
 		m.log.Info("reload: replacing the workers one by one")
-		for _, s := range m.slots {
+		for i, s := range m.slots {
+			if i > 0 {
+				select {
+				case <-time.After(settle):
+				case <-ctx.Done():
+					return
+				}
+			}
 			if !m.replace(ctx, s) {
 				m.log.Error("reload stopped: the new worker is not ready", "slot", s.index)
 				break

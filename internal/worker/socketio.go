@@ -1,8 +1,11 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -64,8 +67,10 @@ func (w *Worker) serveSocketIO(rw http.ResponseWriter, r *http.Request) {
 		serve(answer(http.StatusBadRequest, 5, "Unsupported protocol version"))
 	case kind == "application/octet-stream": // Engine.IO 3's binary payloads; the library ends the process over some
 		serve(answer(http.StatusBadRequest, 3, "Bad request"))
+	case r.Method != http.MethodGet && r.Method != http.MethodPost:
+		serve(answer(http.StatusBadRequest, 2, "Bad handshake method"))
 	case r.ContentLength > maxPayload:
-		serve(answer(http.StatusRequestEntityTooLarge, 3, "Payload too large: at most "+strconv.Itoa(maxPayload)+" bytes"))
+		serve(http.HandlerFunc(tooLarge))
 	case sid == "":
 		serve(w.open(rec))
 	case tagged && name == w.name && w.engine.has(raw):
@@ -116,11 +121,24 @@ func (w *Worker) local(raw string) http.Handler {
 		q := r.URL.Query()
 		q.Set("sid", raw)
 		r.URL.RawQuery = q.Encode()
-		if r.Body != nil {
-			r.Body = http.MaxBytesReader(rw, r.Body, maxPayload)
+		// The whole body first: of one that is cut short the library would run what
+		// it can.
+		body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, maxPayload))
+		if errors.As(err, new(*http.MaxBytesError)) {
+			tooLarge(rw, r)
+			return
 		}
+		if err != nil { // the client has left, or was too slow
+			engineError(rw, http.StatusBadRequest, 3, "Bad request")
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		w.engine.ServeHTTP(rw, r)
 	})
+}
+
+func tooLarge(rw http.ResponseWriter, _ *http.Request) {
+	engineError(rw, http.StatusRequestEntityTooLarge, 3, "Payload too large: at most "+strconv.Itoa(maxPayload)+" bytes")
 }
 
 func answer(status, code int, message string) http.Handler {

@@ -89,12 +89,22 @@ export class Session extends EventTarget {
     engine.on("upgradeError", () => {
       this.#update({ upgradeFailed: true });
       this.#news(sid);
+      this.#freeStuck(engine);
     });
     this.#update({
       phase: "open", sid, transport: engine.transport.name, upgradedAt: 0, joinedAt: 0, upgradeFailed: false,
       away: this.#lostAt ? performance.now() - this.#lostAt : 0,
     });
     this.#emit("attempt", { sid, n: this.state.tries });
+  }
+
+  // A client that lost its WebSocket between the probe's answer and the upgrade has paused its polling, and never
+  // resumes it: it would hang until the ping timeout, 45 s later. It happens where the two went through different
+  // workers and one of them died.
+  #freeStuck(engine) {
+    if (!engine.transport.readyState.startsWith("paus") || !this.state.wanted) return;
+    this.root.disconnect().connect();
+    this.ws.disconnect().connect();
   }
 
   #joined(name, socket) {
