@@ -183,6 +183,23 @@ func perfect(t testing.TB, all []outcome, s tally, clusters ...*clustertest.Clus
 	t.Helper()
 	if s.refused != 0 || s.upgraded != s.clients || s.replied != s.clients || len(s.failures) > 0 {
 		t.Error("not all clients came through")
+		for _, o := range all {
+			if o.Failed == "" && len(o.Errors) == 0 {
+				continue
+			}
+			t.Logf("session %s: %s %v %v: %+v", o.SID, o.Failed, o.Errors, o.Replies, o.Requests)
+			for _, c := range clusters {
+				var seen []map[string]any
+				_ = c.Get("/trace?sid="+url.QueryEscape(o.SID), &seen) // an aid, no more
+				t.Logf("its workers saw: %v", seen)
+				_, raw, _ := strings.Cut(o.SID, ".")
+				for line := range strings.Lines(c.Log()) {
+					if raw != "" && strings.Contains(line, raw) {
+						t.Log(line)
+					}
+				}
+			}
+		}
 	}
 	for status, n := range s.statuses {
 		if status != 200 && status != 101 {

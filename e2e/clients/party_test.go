@@ -87,8 +87,10 @@ func invite(t testing.TB, c config) *party {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		// Pdeathsig follows the thread that starts it: this one stays until the end.
+		// Pdeathsig follows the thread that starts it: this one stays until the
+		// end. Unlocked then, it lives on: others may have started something, too.
 		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err != nil {
