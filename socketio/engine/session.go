@@ -170,14 +170,13 @@ func (s *Session) end(reason string, err error, flush bool) {
 			conn.Close()
 		}
 		s.server.remove(s)
-	case !flush:
-		s.push(noopPacket)
-		s.release()
-		s.mu.Unlock()
-		s.server.remove(s)
 	default:
-		s.push(closePacket)
 		linger := lingers(reason)
+		if flush {
+			s.push(closePacket)
+		} else {
+			s.push(noopPacket)
+		}
 		if s.waiter != nil || linger == 0 {
 			s.release()
 			s.mu.Unlock()
@@ -195,6 +194,8 @@ func (s *Session) end(reason string, err error, flush bool) {
 // Clients that broke the protocol find it unknown instead.
 func lingers(reason string) time.Duration {
 	switch reason {
+	case ReasonTransportClose: // the client's last poll may be slower than its close packet
+		return 500 * time.Millisecond
 	case ReasonPingTimeout, ReasonTransportError, ReasonParseError, ReasonOverflow:
 		return 0
 	case ReasonShutdown:
