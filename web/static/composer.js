@@ -8,15 +8,15 @@ export function composer(chat, session) {
   const form = byId("composer");
   const text = byId("text");
   const button = byId("send");
-  let saidAt = 0;
+  let saidAt = null; // when "typing" was last said, null while it is not
   let idle = 0;
 
   function typing(on) {
     clearTimeout(idle);
     if (on) idle = setTimeout(() => typing(false), IDLE);
     const now = performance.now();
-    if (on ? now - saidAt < AGAIN : !saidAt) return;
-    saidAt = on ? now : 0;
+    if (on ? saidAt !== null && now - saidAt < AGAIN : saidAt === null) return;
+    saidAt = on ? now : null;
     chat.typing(on);
   }
 

@@ -4,6 +4,7 @@ import { ownerOf, paint } from "./slots.js";
 import { judge } from "./words.js";
 
 const EVERY = 3000;
+const SOON = 300;
 
 export function showDoors(session, trace, street, { workers, workerPort }) {
   const list = byId("doors");
@@ -40,8 +41,12 @@ export function showDoors(session, trace, street, { workers, workerPort }) {
     render();
   }
 
+  let soon = 0; // the workers' counts change with what they tell of a session
   session.addEventListener("change", render);
-  trace.addEventListener("change", render);
+  trace.addEventListener("change", () => {
+    render();
+    soon ||= setTimeout(() => { soon = 0; ask(); }, SOON);
+  });
   street.addEventListener("change", render);
   render();
   ask();

@@ -9,6 +9,8 @@ import { Manager } from "./socket.io.esm.min.js";
 const DELAY = 500; // ms before the first reconnection…
 const DELAY_MAX = 2000; // …growing to this, so that a failing handshake can be read
 
+const SETTLED = 5000; // ms over polling after which all is taken to be well
+
 export class Session extends EventTarget {
   state = {
     wanted: false, // the button says so
@@ -124,7 +126,7 @@ export class Session extends EventTarget {
       this.#update({ tries: 1, error: null });
     };
     if (this.state.transport === "websocket") well();
-    else this.#calm = setTimeout(well, 5000);
+    else this.#calm = setTimeout(well, SETTLED);
   }
 
   #refused(name, socket, error) {
@@ -145,8 +147,8 @@ export class Session extends EventTarget {
 
   #ended(error, reason) {
     clearTimeout(this.#calm);
-    const { sid, wanted, phase, tries } = this.state;
-    const wasWell = phase === "joined" && (this.state.upgradedAt > 0 || tries === 1);
+    const { sid, wanted, phase, tries, joinedAt, upgradedAt } = this.state;
+    const wasWell = phase === "joined" && (upgradedAt > 0 || performance.now() - joinedAt >= SETTLED);
     this.#update({
       phase: wanted ? "waiting" : "idle",
       transport: "disconnected",

@@ -56,10 +56,11 @@ function draw(attempt, older, slots, before) {
     run.length === 1 ? row(run[0], sid, slots) : folded(run, sid, slots, `run${i}`, opened)));
   if (!requests.length) rows.append(h("li", { class: "dim waiting" }, "The workers have not told yet."));
 
+  const count = requests.filter((request) => request.step !== "close").length; // an event, not a request
   const wrong = requests.filter((request) => judge(request, sid).stranger).length;
   const name = h("span", { class: "key small" });
   key(name, sid);
-  const fate = wrong ? `${wrong} of ${requests.length} at the wrong door` : over ? "ended" : `${requests.length} requests`;
+  const fate = wrong ? `${wrong} of ${count} at the wrong door` : over ? "ended" : `${count} requests`;
   const head = [h("span", { class: "attempt-n" }, n > 1 || older ? `Attempt ${n}` : "Session"), name, h("span", { class: wrong ? "fate bad" : "fate" }, fate)];
   if (!older) return h("div", { class: "attempt" }, h("p", { class: "attempt-head" }, ...head), rows);
   return h("details", { class: "attempt older", "data-run": "older", open: opened.has("older") }, h("summary", { class: "attempt-head" }, ...head), rows);
@@ -101,7 +102,9 @@ function row(request, sid, slots) {
     h("div", { class: "row" },
       h("span", { class: "req-what" },
         h("b", {}, request.step), " ",
-        h("span", { class: "req-http" }, `${request.method ?? ""} `, h("span", { class: "req-status" }, String(request.status || "–")))),
+        request.step === "close"
+          ? h("span", { class: "req-http" }, "of the WebSocket")
+          : h("span", { class: "req-http" }, `${request.method ?? ""} `, h("span", { class: "req-status" }, String(request.status || "–")))),
       lanes({ slot: request.slot, via: request.via, ok, owner, stranger }, slots),
       h("span", { class: "req-ms" }, duration(request.ms ?? 0)),
       h("span", { class: "vh" }, `, ${told}`)),
