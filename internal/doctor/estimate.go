@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // estimate tells the number of workers from follow-ups of one session, made
@@ -13,6 +14,9 @@ func estimate(bits []bool, others tally) *Estimate {
 		return &Estimate{About: n, Low: n, High: n, How: "round robin"}
 	}
 	hits, all := others.hits, others.all
+	if !slices.Contains(bits, true) || !slices.Contains(bits, false) {
+		bits = nil // one connection kept to one worker: it tells nothing of the others
+	}
 	for _, b := range bits {
 		if all++; b {
 			hits++
@@ -54,21 +58,35 @@ func period(bits []bool) int {
 	return gap
 }
 
-// collected tells the number of workers from how many different ones k
-// connections met.
-func collected(k, distinct int) *Estimate {
+// collected tells the number of workers from which of them successive
+// connections met; they are numbered in the order of their first appearance.
+func collected(met []int) *Estimate {
+	k, distinct := len(met), 0
+	for _, m := range met {
+		distinct = max(distinct, m+1)
+	}
+	inTurn := true
+	for i, m := range met {
+		inTurn = inTurn && m == i%distinct
+	}
 	w := &Estimate{About: distinct, Low: distinct, High: distinct, How: "connections"}
-	expect := func(n int) float64 { return float64(n) * (1 - math.Pow(1-1/float64(n), float64(k))) }
-	if 2*distinct <= k { // each was met twice on average: hardly any is missing
-		for expect(w.High+1) < float64(distinct)+0.5 {
-			w.High++
-		}
+	switch {
+	case inTurn && k > distinct+1:
+		w.How = "round robin"
+		return w
+	case k == distinct:
+		w.High = 0
 		return w
 	}
-	for w.About < 1000 && expect(w.About) < float64(distinct)-0.25 {
+	// How many different ones k connections at random meet, out of n.
+	expect := func(n int) float64 { return float64(n) * (1 - math.Pow(1-1/float64(n), float64(k))) }
+	for w.About < 1000 && expect(w.About) < float64(distinct)-0.5 {
 		w.About++
 	}
-	w.High = max(w.About, 2*w.About)
+	w.High = w.About
+	for w.High < 2000 && expect(w.High+1) < float64(distinct)+0.75 {
+		w.High++
+	}
 	return w
 }
 

@@ -8,6 +8,9 @@ import (
 // quickHold is how long --quick watches a poll.
 const quickHold = 1300 * time.Millisecond
 
+// early is when a refusal is the worker's own; later, something cut the poll.
+const early = 500 * time.Millisecond
+
 var hold = &Check{
 	Name: "hold",
 	Doc:  "a poll is held until there is something to say, and answered at once then",
@@ -31,7 +34,16 @@ var hold = &Check{
 		start := time.Now()
 		go func() {
 			c := call{held: true, wait: limit + e.o.Timeout}
-			answers <- s.reach(ctx, func() *Answer { return s.send(ctx, "GET", "", to{door: d}, c) })
+			var a *Answer
+			for range e.tries() { // a stranger answers at once
+				if a = s.send(ctx, "GET", "", to{door: d}, c); !a.stranger() || a.Took > early {
+					break
+				}
+			}
+			if s.spoiled.Store(a.Took > early); a.Took <= early {
+				e.followed(a)
+			}
+			answers <- a
 		}()
 		a = nil
 		select {
@@ -44,6 +56,11 @@ var hold = &Check{
 		held := time.Since(start)
 		switch {
 		case a == nil: // still held
+		case a.stranger() && a.Took > early:
+			f.saw(a)
+			f.fail("held polls are cut after %s, and tried again on another worker", span(held))
+			f.because("timeout", "A proxy gives up waiting for the answer, takes the worker for dead and asks another; the ping that would end the poll comes after %s.", span(e.hello.PingInterval))
+			return
 		case a.stranger():
 			f.skip("no request reached the owner: see sticky")
 			return

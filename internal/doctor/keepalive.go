@@ -50,6 +50,8 @@ var keepalive = &Check{
 			f.saw(b, c)
 			f.fail("a connection keeps to one worker, whatever session it asks for")
 			f.because("sticky", "The front looks at a connection's first request only. Browsers and proxies send requests of several sessions down one connection, and all but the first go wrong.")
+		case !b.Reused || !c.Reused:
+			f.ok("connections are closed after an answer: none is shared")
 		default:
 			f.ok("two sessions on one connection, each reached its owner")
 		}

@@ -17,7 +17,7 @@ var namespace = &Check{
 		for i := 1; i < e.tries() && a.stranger(); i++ {
 			a = s.send(ctx, "POST", packet, to{origin: true}, call{})
 		}
-		s.e.followed(a)
+		e.followed(a)
 		if !taken(a) {
 			f.saw(a)
 			switch {

@@ -55,7 +55,7 @@ var payload = &Check{
 			s.close(ctx, to{door: d})
 			d.shut()
 			d = e.door(e.from(0))
-			if s, a = e.open(ctx, d, nil); s == nil {
+			if s, _ = e.open(ctx, d, nil); s == nil {
 				break
 			}
 			if a = post(n); taken(a) {

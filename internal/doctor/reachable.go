@@ -246,12 +246,12 @@ func (r *reach) elsewhere(ctx context.Context, a *Answer) {
 		}
 	}
 	switch {
-	case a.page():
-		f.fail("a page answers at %s instead of Engine.IO", e.base.Path)
-		f.because("prefix", "The request never reaches the Socket.IO server: a static server or a single-page app's catch-all takes it.")
 	case a.Status == 404:
 		f.fail("nothing at %s: 404", e.base.Path)
 		f.because("prefix", "The proxy does not forward that path, strips its prefix, or no Socket.IO server is attached.")
+	case a.page():
+		f.fail("a page answers at %s instead of Engine.IO", e.base.Path)
+		f.because("prefix", "The request never reaches the Socket.IO server: a static server or a single-page app's catch-all takes it.")
 	case a.Status == 200:
 		f.fail("the answer is not Engine.IO's")
 		f.because("prefix", "Another application answers at %s.", e.base.Path)

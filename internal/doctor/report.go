@@ -62,7 +62,8 @@ func (r *Report) Text(w io.Writer, s Style) error {
 	for _, f := range r.Findings {
 		name = max(name, len(f.Check))
 	}
-	for _, f := range r.Findings {
+	rest := r.skippedTail()
+	for _, f := range r.Findings[:len(r.Findings)-rest] {
 		look := looks[f.Status]
 		for i, l := range wrap(f.Title, width-name-6) {
 			if i > 0 {
@@ -74,6 +75,10 @@ func (r *Report) Text(w io.Writer, s Style) error {
 			}
 			fmt.Fprintf(&b, "  %s %-*s  %s\n", c.paint(look.color, look.mark), name, f.Check, l)
 		}
+	}
+	if rest > 0 {
+		l := fmt.Sprintf("%d more could not be tried", rest)
+		fmt.Fprintf(&b, "  %s %-*s  %s\n", c.paint("2", "-"), name, "…", c.paint("2", l))
 	}
 
 	section := func(label, text string) {
@@ -123,27 +128,46 @@ func (r *Report) Text(w io.Writer, s Style) error {
 		}
 	}
 
-	notes := false
-	for _, f := range r.Findings {
+	for i, f := range r.noted() {
+		if i == 0 {
+			b.WriteByte('\n')
+		}
 		for _, n := range f.Notes {
-			if !notes {
-				b.WriteByte('\n')
-				notes = true
-			}
-			for i, l := range wrap(n, width-name-6) {
-				label := ""
-				if i == 0 {
-					label = f.Check
+			for j, l := range wrap(n, width-name-6) {
+				mark, label := "·", f.Check
+				if j > 0 {
+					mark, label = " ", ""
 				}
-				fmt.Fprintf(&b, "  %s %s  %s\n", c.paint("2", "·"), fmt.Sprintf("%-*s", name, label), l)
-				if i == 0 && len(wrap(n, width-name-6)) > 1 {
-					continue
-				}
+				fmt.Fprintf(&b, "  %s %-*s  %s\n", c.paint("2", mark), name, label, l)
 			}
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// skippedTail counts the checks at the end that were skipped for one reason.
+func (r *Report) skippedTail() (n int) {
+	for i := len(r.Findings) - 1; i > 0; i-- {
+		f := r.Findings[i]
+		if f.Status != Skipped || f.Title != r.Findings[len(r.Findings)-1].Title {
+			break
+		}
+		n++
+	}
+	if n < 3 {
+		return 0
+	}
+	return n
+}
+
+func (r *Report) noted() (fs []*Finding) {
+	for _, f := range r.Findings {
+		if len(f.Notes) > 0 {
+			fs = append(fs, f)
+		}
+	}
+	return fs
 }
 
 // worst is the status that the verdict is drawn in.
@@ -166,7 +190,9 @@ func (r *Report) facts() string {
 	if r.Proxy != "" {
 		parts = append(parts, "behind "+strings.TrimSuffix(r.Proxy+" "+r.Version, " "))
 	}
-	if w := r.Workers; w != nil {
+	if w := r.Workers; w != nil && w.High == 0 {
+		parts = append(parts, fmt.Sprintf("at least %d workers", w.Low))
+	} else if w != nil {
 		parts = append(parts, "about "+count(w.About, "worker"))
 	}
 	parts = append(parts, fmt.Sprintf("%s in %.1f s", count(r.Requests, "request"), r.Seconds))

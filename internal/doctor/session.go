@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 )
 
 // A session is one of the server's, opened by polling through a door.
@@ -13,7 +14,8 @@ type session struct {
 	Hello
 	e       *exam
 	door    *door
-	cookies []string // name=value, as the handshake set them
+	cookies []string    // name=value, as the handshake set them
+	spoiled atomic.Bool // something else than a stranger may have ended it
 }
 
 // open begins a session through a door; nil unless the answer is a handshake.
@@ -97,7 +99,12 @@ func (s *session) reach(ctx context.Context, try func() *Answer) *Answer {
 	for i := 1; i < s.e.tries() && a.stranger(); i++ {
 		a = try()
 	}
-	s.e.followed(a)
+	if !s.spoiled.Load() {
+		s.e.followed(a)
+	}
+	if a.Err != nil || a.Status >= 400 {
+		s.spoiled.Store(true)
+	}
 	return a
 }
 

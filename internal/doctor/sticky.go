@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"time"
 )
 
 // Affinities: what must stay the same for requests of a session to reach its
@@ -50,6 +51,9 @@ var sticky = &Check{
 	Doc:  "every request of a session reaches the worker that holds it",
 	Run: func(ctx context.Context, e *exam, f *Finding) {
 		s := &stickiness{e: e, f: f}
+		polling, end := context.WithCancel(ctx)
+		defer end() // and with it whatever polls are still held
+		s.polling = polling
 		if !s.open(ctx) {
 			return
 		}
@@ -65,14 +69,17 @@ var sticky = &Check{
 type stickiness struct {
 	e        *exam
 	f        *Finding
+	polling  context.Context
 	sessions []*session
-	doors    []*door
+	polls    []chan *Answer
 
 	kept, without, same, moved tally
 }
 
 // open opens the sessions, each through a connection of its own, and with
-// several source addresses each from the next.
+// several source addresses each from the next. As with real clients, a poll of
+// each is held from then on: a proxy that keeps connections to the workers
+// alive would otherwise get by with one of them, and look sticky.
 func (s *stickiness) open(ctx context.Context) bool {
 	seen := map[string]bool{s.e.first.SID: true}
 	for i := range s.e.o.Sessions {
@@ -84,7 +91,7 @@ func (s *stickiness) open(ctx context.Context) bool {
 				s.f.skip("%v", errBudget)
 				return false
 			}
-			s.f.fail("%d of %d handshakes fail", 1, i+2)
+			s.f.fail("one of %d handshakes fails", i+2)
 			s.f.because("", "One of the workers, or one of the proxy's upstreams, does not answer as the others do.")
 			s.f.advise("Look at the log of the worker that answered this way.")
 			s.e.stop = "nothing to try it on: see sticky"
@@ -99,7 +106,11 @@ func (s *stickiness) open(ctx context.Context) bool {
 			return false
 		}
 		seen[ses.SID] = true
-		s.sessions, s.doors = append(s.sessions, ses), append(s.doors, d)
+		answer := make(chan *Answer, 1)
+		go func() {
+			answer <- ses.send(s.polling, "GET", "", to{door: d}, call{held: true, wait: time.Minute})
+		}()
+		s.sessions, s.polls = append(s.sessions, ses), append(s.polls, answer)
 	}
 	return true
 }
@@ -114,13 +125,9 @@ func (s *stickiness) follow(ctx context.Context) {
 	}
 	var steps []step
 	for _, ses := range s.sessions {
-		n := 3
+		steps = append(steps, step{ses, false}, step{ses, false})
 		if len(ses.cookies) > 0 {
-			n = 2
 			steps = append(steps, step{ses, true}, step{ses, true})
-		}
-		for range n {
-			steps = append(steps, step{ses, false})
 		}
 	}
 	rand.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
@@ -146,23 +153,37 @@ func (s *stickiness) across(ctx context.Context) {
 	}
 }
 
-// leave closes the sessions over the connections that opened them, which
-// tells whether those still lead to the owner.
+// leave closes the sessions, which is a follow-up too, and sees what became
+// of the polls: each went over the connection that had opened its session.
 func (s *stickiness) leave(ctx context.Context) {
-	for i, ses := range s.sessions {
-		a := ses.send(ctx, "POST", "1", to{door: s.doors[i]}, call{})
-		if a.Reused {
-			s.same.add(a)
+	for _, i := range rand.Perm(len(s.sessions)) {
+		ses := s.sessions[i]
+		a := ses.send(ctx, "POST", "1", fresh, call{})
+		s.kept.add(a)
+		for n := 0; n < 2 && a.stranger(); n++ {
+			a = ses.send(ctx, "POST", "1", fresh, call{})
 		}
-		if a.stranger() && s.kept.hits > 0 {
-			for range 2 {
-				if a = ses.send(ctx, "POST", "1", fresh, call{}); !a.stranger() {
-					break
-				}
+		s.e.closed(ses) // if not by this, then with its poll
+	}
+	late := time.After(200 * time.Millisecond)
+	for _, poll := range s.polls {
+		select {
+		case a := <-poll:
+			if a.Reused {
+				s.same.add(a)
 			}
+			continue
+		default:
 		}
-		s.e.closed(ses) // or it ends by its timeout
-		s.doors[i].shut()
+		select {
+		case a := <-poll:
+			if a.Reused {
+				s.same.add(a)
+			}
+		case <-late:
+			late = time.After(0)
+			s.same.add(&Answer{Status: 200}) // the owner holds it
+		}
 	}
 }
 
@@ -246,8 +267,8 @@ func (s *stickiness) oddity() string {
 type Estimate struct {
 	About int    `json:"about"`
 	Low   int    `json:"low"`
-	High  int    `json:"high"`
-	How   string `json:"how"` // round robin, connections, share
+	High  int    `json:"high"` // 0: open
+	How   string `json:"how"`  // round robin, connections, share
 }
 
 // measure estimates the number of workers, with requests to spare.
@@ -292,49 +313,57 @@ func (s *stickiness) measure(ctx context.Context) string {
 // connections counts workers where a connection keeps to one: each of them is
 // asked for sessions that others opened, which tells who shares a worker.
 func (s *stickiness) connections(ctx context.Context) (*Estimate, string) {
-	const most, spare = 12, 24
+	const most, spare = 14, 44
 	e := s.e
 	var distinct []*session
-	opened, unasked := 0, false
-	budget := e.requests() + most + spare
-	for opened < most && e.requests() < budget {
+	defer func() {
+		for _, ses := range distinct {
+			ses.send(ctx, "POST", "1", to{door: ses.door}, call{})
+			e.closed(ses)
+		}
+	}()
+	var met []int // by each connection: a place in distinct
+	for budget := e.requests() + most + spare; len(met) < most && e.requests() < budget; {
 		d := e.door(netip.Addr{})
 		defer d.shut()
 		ses, _ := e.open(ctx, d, nil)
 		if ses == nil {
-			break
+			return nil, ""
 		}
-		opened++
-		known := false
-		for _, other := range distinct {
-			a := other.knock(ctx, to{door: d})
-			if !a.Reused || a.Err != nil {
-				unasked = true
+		who := -1
+		for i := range distinct {
+			next := i // in turn, beginning with whose turn it is in a round robin
+			if len(met) > 0 {
+				next = (met[len(met)-1] + 1 + i) % len(distinct)
 			}
-			if known = taken(a); known {
+			a := distinct[next].knock(ctx, to{door: d})
+			if !a.Reused || a.Err != nil || !(taken(a) || a.stranger()) {
+				return nil, ""
+			}
+			if taken(a) {
+				who = next
 				break
 			}
 		}
-		if known || unasked {
-			ses.send(ctx, "POST", "1", to{door: d}, call{})
-			e.closed(ses)
+		if who < 0 {
+			met, distinct = append(met, len(distinct)), append(distinct, ses)
+			continue
 		}
-		if unasked {
-			break
-		}
-		if !known {
-			distinct = append(distinct, ses)
-		}
-	}
-	for _, ses := range distinct {
-		ses.send(ctx, "POST", "1", to{door: ses.door}, call{})
+		met = append(met, who)
+		ses.send(ctx, "POST", "1", to{door: d}, call{})
 		e.closed(ses)
 	}
-	if unasked || opened < 3 {
+	if len(distinct) < 2 { // a proxy in between keeps connections of its own
 		return nil, ""
 	}
-	w := collected(opened, len(distinct))
-	return w, fmt.Sprintf("%d connections led to %s: about %d in all", opened, count(len(distinct), "different worker"), w.About)
+	w := collected(met)
+	switch {
+	case w.High == 0:
+		return w, fmt.Sprintf("%d connections led to as many different workers", len(met))
+	case w.How == "round robin":
+		return w, fmt.Sprintf("%d connections led to %d workers in turn: round robin", len(met), w.About)
+	}
+	return w, fmt.Sprintf("%d connections led to %s: about %d in all", len(met), count(len(distinct), "different worker"), w.About)
 }
 
 // late looks back: follow-ups of later checks that met strangers show what

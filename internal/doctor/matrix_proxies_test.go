@@ -1,0 +1,240 @@
+package doctor_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/samedoor/samedoor/internal/clustertest"
+	"github.com/samedoor/samedoor/internal/doctor"
+	"github.com/samedoor/samedoor/internal/doctor/doctortest"
+)
+
+func address(t *testing.T) string { return fmt.Sprintf("%s:%d", doctortest.Host(t), doctortest.Port) }
+
+// An nginxConf is what matters of an nginx in front of two workers; what is
+// left empty is right.
+type nginxConf struct{ upstream, server, location string }
+
+const (
+	roundRobin = `upstream socketio { server app1:3000; server app2:3000; }`
+	ipHash     = `upstream socketio { ip_hash; server app1:3000; server app2:3000; }`
+	asTheSeed  = `location /socket.io/ {
+    proxy_pass http://socketio;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection "upgrade";
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+`
+)
+
+func (c nginxConf) start(t *testing.T, w *world) string {
+	addr := address(t)
+	if c.upstream == "" {
+		c.upstream = ipHash
+	}
+	if c.location == "" {
+		c.location = asTheSeed + "}"
+	}
+	doctortest.Nginx(t, addr, w.fill(fmt.Sprintf("%s\nserver {\nlisten %s;\n%s\n%s\n}\n", c.upstream, addr, c.server, c.location)))
+	return "http://" + addr
+}
+
+// with starts the same nginx with one part of it replaced by a fix.
+func (c nginxConf) with(part func(c *nginxConf) *string) func(*testing.T, *world, string) string {
+	return func(t *testing.T, w *world, fix string) string {
+		fixed := c
+		*part(&fixed) = fix
+		return fixed.start(t, w)
+	}
+}
+
+func upstreamPart(c *nginxConf) *string { return &c.upstream }
+func serverPart(c *nginxConf) *string   { return &c.server }
+func locationPart(c *nginxConf) *string { return &c.location }
+
+var (
+	nginxRoundRobin = nginxConf{upstream: roundRobin}
+	nginxNoUpgrade  = nginxConf{location: `location /socket.io/ { proxy_pass http://socketio; proxy_set_header Host $http_host; }`}
+	nginxNoHeaders  = nginxConf{location: `location /socket.io/ { proxy_pass http://socketio; proxy_http_version 1.1; proxy_set_header Host $http_host; }`}
+	nginxImpatient  = nginxConf{location: asTheSeed + "proxy_buffering on;\nproxy_read_timeout 1s;\n}"}
+	nginxSmall      = nginxConf{server: "client_max_body_size 10k;"}
+	nginxPrefix     = nginxConf{location: `location /chat/ { proxy_pass http://socketio/; proxy_http_version 1.1;
+		proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_set_header Host $http_host; }`}
+	nginxStrips = nginxConf{location: `location /socket.io/ { proxy_pass http://socketio/; proxy_http_version 1.1;
+		proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_set_header Host $http_host; }`}
+	keepAliveMap = `map $http_upgrade $connection_upgrade { default upgrade; "" ""; }
+`
+	keepAlive = `location /socket.io/ {
+    proxy_pass http://socketio;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection $connection_upgrade;
+    proxy_set_header Host $http_host;
+}`
+	nginxKeepAlive = nginxConf{location: keepAlive,
+		upstream: keepAliveMap + `upstream socketio { ip_hash; server app1:3000; server app2:3000; keepalive 8; }`}
+)
+
+var nginxes = []subject{
+	{name: "nginx ip_hash", start: nginxConf{}.start, proxy: "nginx"},
+	{name: "nginx ip_hash, two networks", start: nginxConf{}.start, affinity: "address",
+		with: doctor.Options{From: addrs("127.1.1.1", "127.1.2.1", "127.1.3.1")}},
+	{name: "nginx one worker, two networks", affinity: "every", with: doctor.Options{From: addrs("127.1.1.1", "127.1.2.1")},
+		start: nginxConf{upstream: "upstream socketio { server app1:3000; }"}.start},
+	{name: "nginx round robin", start: nginxRoundRobin.start, exit: 1, want: notSticky, affinity: "none", workers: 2, proxy: "nginx",
+		mend: "sticky", mended: nginxRoundRobin.with(upstreamPart)},
+	{name: "nginx without upgrade", start: nginxNoUpgrade.start, exit: 1, mend: "upgrade", mended: nginxNoUpgrade.with(locationPart),
+		want: map[string]string{"upgrade": "failure: Upgrade header does not reach", "websocket": "failure: Upgrade header does not reach"}},
+	{name: "nginx 1.1 without upgrade headers", start: nginxNoHeaders.start, exit: 1, mend: "websocket", mended: nginxNoHeaders.with(locationPart),
+		want: map[string]string{"upgrade": "failure: Upgrade header does not reach", "websocket": "failure: Upgrade header does not reach"}},
+	{name: "nginx with a short proxy_read_timeout", start: nginxImpatient.start, exit: 1, mend: "hold", mended: nginxImpatient.with(locationPart),
+		want: map[string]string{"hold": "failure: cut after 1"}},
+	{name: "nginx with a short proxy_read_timeout, WebSockets too", full: true, exit: 1, with: doctor.Options{Hold: 5 * time.Second},
+		start: func(t *testing.T, w *world) string {
+			own := &world{}
+			own.app1 = doctortest.Node(t, doctortest.NodeConfig{Kind: "single", Options: shortPing})
+			own.app2 = own.app1
+			return nginxImpatient.start(t, own)
+		},
+		want: map[string]string{"hold": "failure: cut after 1", "idle": "failure: is cut after"}},
+	{name: "nginx with a small client_max_body_size", start: nginxSmall.start, exit: 1, mend: "payload", mended: nginxSmall.with(serverPart),
+		want: map[string]string{"payload": "failure: is refused"}},
+	{name: "nginx with another prefix", start: nginxPrefix.start, exit: 1, mend: "reachable", mended: nginxPrefix.with(locationPart),
+		with: doctor.Options{}, want: map[string]string{"reachable": "failure: not"}},
+	{name: "nginx with another prefix, page given", exit: 1,
+		start: func(t *testing.T, w *world) string { return nginxPrefix.start(t, w) + "/chat/index.html" },
+		want:  map[string]string{"reachable": "failure: Engine.IO answers at /chat/socket.io/"}},
+	{name: "nginx strips the path", start: nginxStrips.start, exit: 1, mend: "reachable", mended: nginxStrips.with(locationPart),
+		want: map[string]string{"reachable": "failure: nothing at /socket.io/"}},
+	{name: "nginx with upstream keep-alive", start: nginxKeepAlive.start},
+	{name: "nginx with upstream keep-alive to a Node cluster", exit: 1, want: notSticky,
+		start: func(t *testing.T, w *world) string {
+			own := &world{}
+			own.app1 = doctortest.Node(t, doctortest.NodeConfig{Kind: "cluster", Workers: 4})
+			own.app2 = own.app1
+			return nginxKeepAlive.start(t, own)
+		}},
+	{name: "nginx rewrites Host", exit: 1, want: map[string]string{"upgrade": "failure: are refused", "websocket": "failure: refused", "namespace": "failure: 403"},
+		start: func(t *testing.T, w *world) string { return hostRewriting.start(t, ourWorld(t)) },
+		mend:  "upgrade", mended: func(t *testing.T, w *world, fix string) string {
+			fixed := hostRewriting
+			fixed.location = fix
+			return fixed.start(t, ourWorld(t))
+		}},
+	{name: "nginx serves files only", exit: 1, want: map[string]string{"reachable": "failure: nothing at /socket.io/: 404"},
+		start: nginxConf{location: "location / { root /usr/share; }"}.start},
+	{name: "nginx serves a single-page app", exit: 1, want: map[string]string{"reachable": "failure: a page answers"},
+		start: nginxConf{location: `location / { default_type text/html; return 200 "<!doctype html><title>app</title>"; }`}.start},
+	{name: "nginx with nothing behind", exit: 1, want: map[string]string{"reachable": "failure: 502"},
+		start: nginxConf{upstream: "upstream socketio { server 127.0.0.1:1; }"}.start},
+	{name: "nginx wants a login", exit: 1, want: map[string]string{"reachable": "failure: redirected to a page"},
+		start: nginxConf{location: `location / { return 302 /login; }`}.start},
+}
+
+// hostRewriting hides the name that pages know from a server that compares it.
+var hostRewriting = nginxConf{location: `location /socket.io/ { proxy_pass http://socketio; proxy_http_version 1.1;
+	proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; }`}
+
+// ourWorld is our own server as both workers: it minds the Origin.
+func ourWorld(t *testing.T) *world {
+	addr := clustertest.Start(t, "--workers", "1").Addr
+	return &world{app1: addr, app2: addr}
+}
+
+func haproxy(backend, timeouts string) func(*testing.T, *world) string {
+	return func(t *testing.T, w *world) string {
+		addr := address(t)
+		if timeouts == "" {
+			timeouts = "defaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n timeout tunnel 1h\n"
+		}
+		if backend == "" {
+			backend = "backend socketio\n balance source\n server app1 app1:3000\n server app2 app2:3000\n"
+		}
+		doctortest.HAProxy(t, addr, w.fill(timeouts+"\nfrontend web\n bind "+addr+"\n default_backend socketio\n"+backend+"\n"))
+		return "http://" + addr
+	}
+}
+
+func haproxyBackend(t *testing.T, w *world, fix string) string  { return haproxy(fix, "")(t, w) }
+func haproxyDefaults(t *testing.T, w *world, fix string) string { return haproxy("", fix)(t, w) }
+
+const haproxyWorkers = " server app1 app1:3000 cookie app1\n server app2 app2:3000 cookie app2\n"
+
+var haproxies = []subject{
+	{name: "haproxy round robin", start: haproxy("backend socketio\n balance roundrobin\n"+haproxyWorkers, ""), exit: 1, want: notSticky,
+		affinity: "none", workers: 2, with: doctor.Options{Proxy: "haproxy"}, mend: "sticky", mended: haproxyBackend},
+	{name: "haproxy with a cookie", start: haproxy("backend socketio\n balance roundrobin\n cookie SERVERID insert indirect nocache\n"+haproxyWorkers, ""),
+		want: map[string]string{"sticky": "warning: a cookie decides"}, affinity: "cookie", proxy: "haproxy"},
+	{name: "haproxy by address", start: haproxy("", "")},
+	{name: "haproxy removes Upgrade", exit: 1, with: doctor.Options{Proxy: "haproxy"}, mend: "upgrade", mended: haproxyBackend,
+		start: haproxy("backend socketio\n balance source\n http-request del-header Upgrade\n"+haproxyWorkers, ""),
+		want:  map[string]string{"upgrade": "failure: Upgrade header", "websocket": "failure: Upgrade header"}},
+	{name: "haproxy with a short timeout", exit: 1, mend: "hold", mended: haproxyDefaults,
+		start: haproxy("", "defaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 1s\n"),
+		want:  map[string]string{"hold": "failure: cut after 1"}},
+	{name: "haproxy with nothing behind", exit: 1, proxy: "haproxy", want: map[string]string{"reachable": "failure: 503"},
+		start: haproxy("backend socketio\n server app1 127.0.0.1:1\n", "")},
+}
+
+func apache(conf string) func(*testing.T, *world) string {
+	return func(t *testing.T, w *world) string {
+		addr := address(t)
+		doctortest.Apache(t, addr, w.fill("ProxyPreserveHost On\n"+conf))
+		return "http://" + addr
+	}
+}
+
+func apacheWith(before string) func(*testing.T, *world, string) string {
+	return func(t *testing.T, w *world, fix string) string { return apache(before+"\n"+fix)(t, w) }
+}
+
+const apachePass = `ProxyPass "/socket.io/" "http://app1:3000/socket.io/" upgrade=websocket`
+
+var apaches = []subject{
+	{name: "apache with upgrade=websocket", start: apache(apachePass), proxy: "apache"},
+	{name: "apache without upgrade=websocket", start: apache(`ProxyPass "/socket.io/" "http://app1:3000/socket.io/"`), exit: 1, proxy: "apache",
+		want: map[string]string{"upgrade": "failure", "websocket": "failure"}, mend: "upgrade", mended: apacheWith("")},
+	{name: "apache balancing by requests", exit: 1, want: notSticky, affinity: "none", workers: 2, mend: "sticky", mended: apacheWith(""),
+		start: apache(`<Proxy "balancer://socketio">
+			BalancerMember "http://app1:3000" upgrade=websocket
+			BalancerMember "http://app2:3000" upgrade=websocket
+			</Proxy>
+			ProxyPass "/socket.io/" "balancer://socketio/socket.io/"`)},
+	{name: "apache with a short timeout", exit: 1, start: apache("ProxyTimeout 1\n" + apachePass), mend: "hold", mended: apacheWith(""),
+		want: map[string]string{"hold": "failure: cut after 1"}},
+	{name: "apache serves files only", exit: 1, proxy: "apache", want: map[string]string{"reachable": "failure: nothing at /socket.io/: 404"},
+		start: apache("DocumentRoot /usr/share\n<Directory /usr/share>\nRequire all granted\n</Directory>"), mend: "reachable", mended: apacheWith("")},
+}
+
+func caddy(conf string) func(*testing.T, *world) string {
+	return func(t *testing.T, w *world) string {
+		addr := address(t)
+		host, port := addr[:len(addr)-5], doctortest.Port
+		doctortest.Caddy(t, addr, w.fill(fmt.Sprintf("http://:%d {\n bind %s\n%s\n}\n", port, host, conf)))
+		return "http://" + addr
+	}
+}
+
+func caddyWith(before string) func(*testing.T, *world, string) string {
+	return func(t *testing.T, w *world, fix string) string { return caddy(before+"\n"+fix)(t, w) }
+}
+
+func caddyProxy(more string) string {
+	return "reverse_proxy /socket.io/* app1:3000 app2:3000 {\n" + more + "\n}"
+}
+
+var caddies = []subject{
+	{name: "caddy random", start: caddy(caddyProxy("lb_policy random")), exit: 1, want: notSticky, affinity: "none", proxy: "caddy",
+		mend: "sticky", mended: caddyWith("")},
+	{name: "caddy ip_hash", start: caddy(caddyProxy("lb_policy ip_hash")), proxy: "caddy"},
+	{name: "caddy removes Upgrade", exit: 1, start: caddy(caddyProxy("lb_policy ip_hash\nheader_up -Upgrade\nheader_up -Connection")), mend: "upgrade", mended: caddyWith(""),
+		want: map[string]string{"upgrade": "failure", "websocket": "failure"}},
+	{name: "caddy with a small body", exit: 1, start: caddy("request_body {\nmax_size 10KB\n}\n" + caddyProxy("lb_policy ip_hash")), mend: "payload",
+		mended: caddyWith(caddyProxy("lb_policy ip_hash")), want: map[string]string{"payload": "failure"}},
+	{name: "caddy with a short timeout", exit: 1, start: caddy(caddyProxy("lb_policy ip_hash\ntransport http {\nresponse_header_timeout 1s\n}")), mend: "hold",
+		mended: caddyWith(""), want: map[string]string{"hold": "failure: cut after 1"}},
+	{name: "caddy serves files only", exit: 1, start: caddy("root * /usr/share\nfile_server"), want: map[string]string{"reachable": "failure: nothing at /socket.io/: 404"},
+		mend: "reachable", mended: caddyWith("")},
+}
