@@ -42,16 +42,16 @@ func outage(t *testing.T, away, back func(*bustest.Redis), silent bool) {
 	// Two clients of each address: they are on the same worker.
 	p := lively(t, config{URL: c.URL, Clients: clients, Addresses: clients / 2, Room: "outage"})
 	before := workers(c)
-	for kind, every := range map[string]int{"chat": 1000, "echo": 500, "type": 500} {
+	length, chat := 3*time.Second, 1000
+	if soak {
+		length, chat = 30*time.Second, 3000 // ms: all messages shall fit into a welcome's history
+	}
+	for kind, every := range map[string]int{"chat": chat, "echo": 500, "type": 500} {
 		p.do(kind, "every", every)
 	}
 	p.until(10*time.Second, "everybody's message acknowledged", func(r report) bool { return r.Acked > 0 })
 	p.do("forget")
 
-	length := 3 * time.Second
-	if soak {
-		length = 30 * time.Second
-	}
 	gone := time.Now()
 	away(r)
 	time.Sleep(length - 2*time.Second)
