@@ -107,6 +107,14 @@ type recordKey struct{}
 // open begins a session, and puts the worker's name into its sid.
 func (w *Worker) open(rec *trace.Request) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.opening.RLock()
+		defer w.opening.RUnlock()
+		if w.draining.Load() {
+			rw.Header().Set("Retry-After", "1")
+			rw.Header().Set("Connection", "close")
+			engineError(rw, http.StatusServiceUnavailable, 3, "This worker is being replaced: try again")
+			return
+		}
 		rec.Owner(w.boot.Slot)
 		out := session.Tagging(rw, w.name, rec.SetSID)
 		w.engine.ServeHTTP(out, r)

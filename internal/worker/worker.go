@@ -54,6 +54,7 @@ type Worker struct {
 	site     http.Handler
 
 	draining           atomic.Bool
+	opening            sync.RWMutex // held for reading while a session is opened
 	refused, forwarded atomic.Int64
 
 	mu      sync.Mutex // guards the following
@@ -142,8 +143,8 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, up func()) erro
 		})
 		g.Go(func() error {
 			<-ctx.Done()
-			w.draining.Store(true)
-			w.engine.close() // releases the held polls, which Shutdown waits for
+			l.Close() // what comes from now on waits for the successor
+			w.drain()
 			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
 			if err := s.Shutdown(grace); err != nil {
@@ -166,6 +167,15 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, up func()) erro
 	err = g.Wait()
 	w.peers.close()
 	return err
+}
+
+// drain ends all sessions, whose held polls Shutdown would wait for. Sessions
+// that are just being opened are answered first, later ones refused.
+func (w *Worker) drain() {
+	w.draining.Store(true)
+	w.opening.Lock()
+	defer w.opening.Unlock()
+	w.engine.close()
 }
 
 func ignoreDone(ctx context.Context, err error) error {
