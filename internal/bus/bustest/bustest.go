@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,7 +26,9 @@ type Redis struct {
 
 	t    testing.TB
 	args []string
-	cmd  *exec.Cmd
+
+	cmd   *exec.Cmd     // nil while it does not run
+	ended chan struct{} // closed when it has ended
 }
 
 // StartRedis starts redis-server, with further arguments if any, and waits
@@ -51,6 +54,23 @@ func StartRedis(t testing.TB, args ...string) *Redis {
 	return r
 }
 
+// startWithParent starts cmd from a thread that lives as long as cmd does: the
+// kernel tells a child of its parent's death when that thread ends.
+func startWithParent(cmd *exec.Cmd, ended chan<- struct{}) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(ended)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+	}()
+	return <-started
+}
+
 // StartSentinel starts a Sentinel from a configuration file, which it will
 // write to.
 func StartSentinel(t testing.TB, conf string) *Redis { return StartRedis(t, conf, "--sentinel") }
@@ -71,7 +91,8 @@ func (r *Redis) Start() {
 	}
 	r.cmd = exec.Command("redis-server", args...)
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := r.cmd.Start(); err != nil {
+	r.ended = make(chan struct{})
+	if err := startWithParent(r.cmd, r.ended); err != nil {
 		r.t.Fatal(err)
 	}
 	c := r.Client()
@@ -97,7 +118,7 @@ func (r *Redis) Client() *redis.Client {
 func (r *Redis) Kill() {
 	if r.cmd != nil {
 		_ = r.cmd.Process.Kill()
-		_ = r.cmd.Wait()
+		<-r.ended
 		r.cmd = nil
 	}
 }
