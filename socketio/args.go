@@ -36,14 +36,11 @@ func MakeArgs(values ...any) Args {
 func (a *Args) attach() error {
 	tree := make([]any, len(a.raw))
 	for i, raw := range a.raw {
-		var v any
-		err := json.Unmarshal(raw, &v)
-		if err == nil {
-			tree[i], err = reconstruct(v, a.bins)
-		}
+		v, err := reconstruct(decodeAny(raw), a.bins)
 		if err != nil {
 			return err
 		}
+		tree[i] = v
 	}
 	a.tree = tree
 	return nil
@@ -62,7 +59,7 @@ func (a Args) Raw(i int) json.RawMessage {
 }
 
 // Any is argument i as encoding/json decodes it, with attachments as []byte;
-// nil if there is none.
+// nil if there is none, and for numbers too large for a float64.
 func (a Args) Any(i int) any {
 	if i < 0 || i >= len(a.raw) {
 		return nil
@@ -70,13 +67,7 @@ func (a Args) Any(i int) any {
 	if a.tree != nil {
 		return a.tree[i]
 	}
-	raw := a.raw[i]
-	if raw[0] == '"' {
-		return unquote(raw)
-	}
-	var v any
-	_ = json.Unmarshal(raw, &v) // was validated; numbers out of range are nil
-	return v
+	return decodeAny(a.raw[i])
 }
 
 // All are all arguments, each as Any returns it.

@@ -25,7 +25,7 @@ func deconstruct(v any, bins [][]byte) (any, [][]byte) {
 	case []byte:
 		return placeholder{true, len(bins)}, append(bins, x)
 	}
-	if !holdsBytes(reflect.TypeOf(v)) {
+	if !carries(v, 0) {
 		return v, bins
 	}
 	n := len(bins)
@@ -34,6 +34,30 @@ func deconstruct(v any, bins [][]byte) (any, [][]byte) {
 		return v, bins
 	}
 	return out, bins
+}
+
+// carries says whether a value may hold a []byte, looking into what events
+// usually carry, and at the type of anything else.
+func carries(v any, depth int) bool {
+	switch x := v.(type) {
+	case nil, bool, string, int, int64, float64, json.RawMessage, json.Number:
+		return false
+	case []any:
+		for _, e := range x {
+			if depth > 100 || carries(e, depth+1) {
+				return true
+			}
+		}
+		return false
+	case map[string]any:
+		for _, e := range x {
+			if depth > 100 || carries(e, depth+1) {
+				return true
+			}
+		}
+		return false
+	}
+	return holdsBytes(reflect.TypeOf(v))
 }
 
 var (

@@ -3,6 +3,7 @@ package socketio
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -215,7 +216,13 @@ func unquote(b []byte) string {
 }
 
 // appendJSON appends v as JSON. What events usually carry takes a short way.
-func appendJSON(b []byte, v any) ([]byte, error) {
+func appendJSON(b []byte, v any) ([]byte, error) { return appendValue(b, v, maxEncodeDepth) }
+
+// maxEncodeDepth is how deep the short way goes. encoding/json does the rest: it
+// finds out when a value holds itself.
+const maxEncodeDepth = 1000
+
+func appendValue(b []byte, v any, depth int) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:
 		return append(b, "null"...), nil
@@ -234,7 +241,17 @@ func appendJSON(b []byte, v any) ([]byte, error) {
 			return strconv.AppendInt(b, i, 10), nil
 		}
 	case []any:
-		return appendArray(b, v)
+		if v != nil && depth > 0 {
+			return appendArray(b, v, depth-1)
+		}
+	case map[string]any:
+		if v != nil && depth > 0 {
+			return appendMap(b, v, depth-1)
+		}
+	case json.RawMessage:
+		if s := (scanner{b: v, depth: maxEncodeDepth}); s.value() && s.i == len(v) {
+			return append(b, v...), nil
+		}
 	}
 	e := encoders.Get().(*encoder)
 	defer encoders.Put(e)
@@ -250,18 +267,42 @@ func appendJSON(b []byte, v any) ([]byte, error) {
 	return b, nil
 }
 
-func appendArray(b []byte, vs []any) ([]byte, error) {
+func appendArray(b []byte, vs []any, depth int) ([]byte, error) {
 	b = append(b, '[')
 	for i, v := range vs {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		var err error
-		if b, err = appendJSON(b, v); err != nil {
+		if b, err = appendValue(b, v, depth); err != nil {
 			return b, err
 		}
 	}
 	return append(b, ']'), nil
+}
+
+// appendMap sorts keys, as encoding/json does.
+func appendMap(b []byte, m map[string]any, depth int) ([]byte, error) {
+	var few [8]string
+	keys := few[:0]
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	b = append(b, '{')
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		var err error
+		if b, err = appendJSON(b, k); err != nil {
+			return b, err
+		}
+		if b, err = appendValue(append(b, ':'), m[k], depth); err != nil {
+			return b, err
+		}
+	}
+	return append(b, '}'), nil
 }
 
 // plain says whether a string needs no escaping.

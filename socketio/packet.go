@@ -201,7 +201,7 @@ func encode(typ byte, nsp string, id uint64, head *string, args []any) ([]engine
 			}
 		}
 		b = append(b, ']')
-	} else if b, err = appendArray(b, args); err != nil {
+	} else if b, err = appendArray(b, args, maxEncodeDepth); err != nil {
 		return nil, err
 	}
 	out := make([]engine.Packet, 1, 1+len(bins))
