@@ -31,8 +31,8 @@ var clock = &Check{
 			f.warn("an answer takes %s", span(mid))
 			f.because("", "The way is long, or the server is busy: a handshake by polling takes four of them.")
 			f.advise("Look at the server's load; transports: [\"websocket\", \"polling\"] saves requests.")
-		case slow > e.hello.PingTimeout/2 && e.hello.PingTimeout > 0:
-			f.warn("the slowest answers take %s, a good part of pingTimeout (%s)", span(slow), span(e.hello.PingTimeout))
+		case mid > e.hello.PingTimeout/4 && e.hello.PingTimeout > 0:
+			f.warn("an answer takes %s, a good part of pingTimeout (%s)", span(mid), span(e.hello.PingTimeout))
 			f.because("", "A client whose pong is that late is given up.")
 			f.advise("Raise pingTimeout, or find what blocks the server.")
 		}

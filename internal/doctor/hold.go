@@ -6,7 +6,7 @@ import (
 )
 
 // quickHold is how long --quick watches a poll.
-const quickHold = 1300 * time.Millisecond
+const quickHold = 1900 * time.Millisecond
 
 // early is when a refusal is the worker's own; later, something cut the poll.
 const early = 500 * time.Millisecond
@@ -54,35 +54,8 @@ var hold = &Check{
 		case <-time.After(limit):
 		}
 		held := time.Since(start)
-		switch {
-		case a == nil: // still held
-		case a.stranger() && a.Took > early:
-			f.saw(a)
-			f.fail("held polls are cut after %s, and tried again on another worker", span(held))
-			f.because("timeout", "A proxy gives up waiting for the answer, takes the worker for dead and asks another; the ping that would end the poll comes after %s.", span(e.hello.PingInterval))
-			return
-		case a.stranger():
-			f.skip("no request reached the owner: see sticky")
-			return
-		case a.Err == errBudget:
-			f.skip("%v", errBudget)
-			return
-		case a.Status == 200 && a.Err == nil && pings(a.Body) && held > e.hello.PingInterval*8/10:
-			f.ok("held for %s until the ping", span(held))
-			return
-		case a.Status == 200 && a.Err == nil && held < e.hello.PingInterval/2 && held < limit*9/10:
-			f.saw(a)
-			f.warn("polls are answered after %s with nothing to say", span(held))
-			f.because("", "Something ends held requests early: clients ask again and again.")
-			f.advise("Let a request wait for its answer, at least pingInterval (%s).", span(e.hello.PingInterval))
-			return
-		case a.Status == 200 && a.Err == nil:
-			f.ok("held for %s", span(held))
-			return
-		default:
-			f.saw(a)
-			f.fail("held polls are cut after %s", span(held))
-			f.because("timeout", "A proxy gives up waiting for the answer; the ping that would end the poll comes after %s.", span(e.hello.PingInterval))
+		if a != nil {
+			ended(e, f, a, limit)
 			return
 		}
 
@@ -98,7 +71,13 @@ var hold = &Check{
 				f.because("", "The proxy or the server takes one request of a client at a time.")
 				return
 			}
-			f.ok("held for %s", span(held))
+			// Strangers only, now: was the poll cut in the meantime?
+			select {
+			case a = <-answers:
+				ended(e, f, a, limit)
+			case <-time.After(time.Second):
+				f.ok("held for %s", span(held))
+			}
 			return
 		}
 		select {
@@ -126,6 +105,34 @@ var hold = &Check{
 			}
 		}
 	},
+}
+
+// ended judges a poll that ended by itself.
+func ended(e *exam, f *Finding, a *Answer, limit time.Duration) {
+	held := a.Took
+	switch {
+	case a.stranger() && a.Took > early:
+		f.saw(a)
+		f.fail("held polls are cut after %s, and tried again on another worker", span(held))
+		f.because("timeout", "A proxy gives up waiting for the answer, takes the worker for dead and asks another; the ping that would end the poll comes after %s.", span(e.hello.PingInterval))
+	case a.stranger():
+		f.skip("no request reached the owner: see sticky")
+	case a.Err == errBudget:
+		f.skip("%v", errBudget)
+	case a.Status == 200 && a.Err == nil && pings(a.Body) && held > e.hello.PingInterval*8/10:
+		f.ok("held for %s until the ping", span(held))
+	case a.Status == 200 && a.Err == nil && held < e.hello.PingInterval/2 && held < limit*9/10:
+		f.saw(a)
+		f.warn("polls are answered after %s with nothing to say", span(held))
+		f.because("", "Something ends held requests early: clients ask again and again.")
+		f.advise("Let a request wait for its answer, at least pingInterval (%s).", span(e.hello.PingInterval))
+	case a.Status == 200 && a.Err == nil:
+		f.ok("held for %s", span(held))
+	default:
+		f.saw(a)
+		f.fail("held polls are cut after %s", span(held))
+		f.because("timeout", "A proxy gives up waiting for the answer; the ping that would end the poll comes after %s.", span(e.hello.PingInterval))
+	}
 }
 
 func pings(body string) bool {

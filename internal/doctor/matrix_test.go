@@ -167,9 +167,8 @@ var nodes = []subject{
 		start: node(doctortest.NodeConfig{Kind: "single", Options: shortPing})},
 	{name: "node cluster of 4", start: node(doctortest.NodeConfig{Kind: "cluster", Workers: 4}), exit: 1, want: notSticky,
 		affinity: "connection", workers: 4, mend: "sticky", mended: func(t *testing.T, w *world, fix string) string {
-			addr := fmt.Sprintf("%s:%d", doctortest.Host(t), doctortest.Port)
-			host, port, _ := strings.Cut(addr, ":")
-			doctortest.NodeProgram(t, strings.Replace(fix, "listen(3000)", fmt.Sprintf("listen(%s, %q)", port, host), 1), addr)
+			addr := address(t)
+			doctortest.Nginx(t, addr, strings.Replace(fix, "listen 80;", "listen "+addr+";", 1))
 			return "http://" + addr
 		}},
 	{name: "node cluster of 2", start: node(doctortest.NodeConfig{Kind: "cluster", Workers: 2}), exit: 1, want: notSticky, workers: 2},

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -148,37 +147,6 @@ func Node(t testing.TB, c NodeConfig) string {
 	}
 	runNode(t, "server.js", string(arg))
 	return fmt.Sprintf("%s:%d", c.Host, c.Ports[0])
-}
-
-// NodeProgram runs a program as it is printed in a fix, and waits until addr
-// accepts connections.
-func NodeProgram(t testing.TB, program, addr string) {
-	t.Helper()
-	dir := nodeDir(t)
-	file, err := os.CreateTemp(dir, "fix-*.tmp.js") // where it finds node_modules
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.Remove(file.Name()) })
-	if _, err := file.WriteString(program); err != nil {
-		t.Fatal(err)
-	}
-	file.Close()
-	p := start(t, nil, need(t, "node", "node", "apt-get install nodejs"), file.Name())
-	p.listens(t, addr)
-	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) { // its workers are there later
-		resp, err := client.Get("http://" + addr + "/socket.io/?EIO=4&transport=polling")
-		if err == nil {
-			if resp.Body.Close(); resp.StatusCode == http.StatusOK {
-				break
-			}
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the program has no workers: %v\n%s", err, p.out.String())
-		}
-	}
-	time.Sleep(300 * time.Millisecond) // all of them
 }
 
 func nodeDir(t testing.TB) string {
