@@ -261,6 +261,7 @@ func TestStalled(t *testing.T) {
 	pid := c.Worker(1)
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
 	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	clustertest.Until(t, time.Second, "the worker stands still", func() bool { return still(pid) })
 
 	d := net.Dialer{Timeout: time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(homes["1"])}}
 	var waiting []net.Conn

@@ -61,6 +61,18 @@ func family(pid int) []int {
 	return all
 }
 
+// still tells whether all threads of a process have been stopped.
+func still(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, s := range threads {
+		b, err := os.ReadFile(s)
+		if err != nil || !bytes.Contains(b[bytes.LastIndexByte(b, ')')+1:], []byte(" T ")) {
+			return false
+		}
+	}
+	return len(threads) > 0
+}
+
 // alive returns those of pids that are.
 func alive(pids []int) (still []int) {
 	for _, pid := range pids {
