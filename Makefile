@@ -31,11 +31,11 @@ tools:
 ## test: everything, as CI runs it
 test: build tools lint
 	E2E_REQUIRED=1 $(GO) test -race -timeout 9m $$($(GO) list ./... | grep -v /e2e)
-	E2E_REQUIRED=1 $(GO) test -timeout 8m ./e2e
+	E2E_REQUIRED=1 $(GO) test -count=1 -timeout 8m ./e2e ./e2e/clients
 
 ## e2e: the browser tests alone
 e2e: build tools
-	E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 8m ./e2e
+	E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 8m ./e2e ./e2e/clients
 
 ## fuzz: every fuzz test, 20 s each
 fuzz: $(CLIENT)

@@ -117,14 +117,23 @@ func Launch(t testing.TB, args ...string) *Cluster {
 	}
 	c.cmd = exec.Command(Binary(t), full...)
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := c.cmd.Start(); err != nil {
+	// A test process that is killed takes the cluster with it: the kernel tells
+	// the master when the thread that started it ends, hence one of its own.
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := c.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = c.cmd.Wait()
+			close(c.ended)
+		}
+	}()
+	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		_ = c.cmd.Wait()
-		close(c.ended)
-	}()
 	t.Cleanup(c.Stop)
 	return c
 }
