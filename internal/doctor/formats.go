@@ -103,7 +103,7 @@ func (r *Report) Markdown(w io.Writer) error {
 		return "`" + s + "`"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "**%s**\n\n%s\n\n| | check | |\n|---|---|---|\n", cell.Replace(r.Verdict), cell.Replace(r.facts()))
+	fmt.Fprintf(&b, "**%s**\n\n%s\n\n| | check | |\n|---|---|---|\n", cell.Replace(r.Verdict), cell.Replace(strings.Join(r.facts(), " · ")))
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", f.Status, f.Check, cell.Replace(f.Title))
 	}

@@ -53,7 +53,7 @@ func (r *Report) Text(w io.Writer, s Style) error {
 		}
 		fmt.Fprintf(&b, "%s%s\n", mark, c.paint("1", l))
 	}
-	for _, l := range wrap(r.facts(), width-2) {
+	for _, l := range pack(r.facts(), width-2) {
 		fmt.Fprintf(&b, "  %s\n", c.paint("2", l))
 	}
 	b.WriteByte('\n')
@@ -81,6 +81,7 @@ func (r *Report) Text(w io.Writer, s Style) error {
 		fmt.Fprintf(&b, "  %s %-*s  %s\n", c.paint("2", "-"), name, "…", c.paint("2", l))
 	}
 
+	printed := map[string]string{} // by which check
 	section := func(label, text string) {
 		for i, l := range wrap(text, width-11) {
 			if i > 0 {
@@ -95,7 +96,7 @@ func (r *Report) Text(w io.Writer, s Style) error {
 		}
 		look := looks[f.Status]
 		b.WriteByte('\n')
-		for i, l := range wrap(f.Check+": "+f.Title, width-2) {
+		for i, l := range wrap(f.Title, width-2) {
 			mark := "  "
 			if i == 0 {
 				mark = c.paint(look.color, look.mark) + " "
@@ -116,7 +117,10 @@ func (r *Report) Text(w io.Writer, s Style) error {
 				section(label, f.Fix.Text)
 				label = ""
 			}
-			if f.Fix.Config != "" {
+			if at := printed[f.Fix.Config]; at != "" {
+				section(label, "The same configuration as for "+at+".")
+			} else if f.Fix.Config != "" {
+				printed[f.Fix.Config] = f.Check
 				if p := f.Fix.Proxy; p != "" {
 					section(label, p+":")
 				}
@@ -182,7 +186,7 @@ func (r *Report) worst() Status {
 }
 
 // facts is the line below the verdict.
-func (r *Report) facts() string {
+func (r *Report) facts() []string {
 	parts := []string{r.URL}
 	if r.Engine != 0 {
 		parts = append(parts, fmt.Sprintf("Engine.IO %d", r.Engine))
@@ -196,7 +200,29 @@ func (r *Report) facts() string {
 		parts = append(parts, "about "+count(w.About, "worker"))
 	}
 	parts = append(parts, fmt.Sprintf("%s in %.1f s", count(r.Requests, "request"), r.Seconds))
-	return strings.Join(parts, " · ")
+	return parts
+}
+
+// pack sets parts next to one another, as many as a line holds.
+func pack(parts []string, width int) (lines []string) {
+	line := ""
+	for _, p := range parts {
+		switch {
+		case line == "":
+			line = p
+		case utf8.RuneCountInString(line+" · "+p) <= width:
+			line += " · " + p
+		default:
+			lines = append(lines, line)
+			line = p
+		}
+	}
+	for _, l := range append(lines, line) {
+		if utf8.RuneCountInString(l) > width { // an address longer than a line
+			return wrap(strings.Join(parts, " · "), width)
+		}
+	}
+	return append(lines, line)
 }
 
 // wrap breaks a text into lines of at most width columns, at spaces where
