@@ -143,3 +143,11 @@ func eachPacket(payload []byte, f func(received) bool) error {
 	}
 	return nil
 }
+
+// Payload is the message's data, and whether it is binary. The data is shared.
+func (p Packet) Payload() (data []byte, binary bool) {
+	if p.binary {
+		return p.frame[p.head:], true
+	}
+	return p.frame[p.head+1:], false
+}

@@ -70,7 +70,7 @@ func Upgrade(addr string) (*Client, error) {
 	if m, err := c.Read(); err != nil || string(m) != "3probe" {
 		return fail("probe", fmt.Errorf("%q %w", m, err))
 	}
-	if body, err = receive(r); err != nil || body != "6" {
+	if body, err = receive(r); err != nil || body != "6" && !strings.HasPrefix(body, "4") {
 		return fail("noop", fmt.Errorf("%q %w", body, err))
 	}
 	if err := c.Write("5"); err != nil {
@@ -255,4 +255,10 @@ func (c *Client) Close() {
 	if c.ws != nil {
 		_ = c.ws.Close()
 	}
+}
+
+// WriteBinary sends a binary frame of less than 126 bytes.
+func (c *Client) WriteBinary(p []byte) error {
+	_, err := c.ws.Write(append([]byte{0x82, 0x80 | byte(len(p)), 0, 0, 0, 0}, p...))
+	return err
 }
