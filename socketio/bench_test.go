@@ -158,7 +158,7 @@ func benchServers(b *testing.B, f func(b *testing.B, p *load.Process)) {
 	}
 }
 
-func startServer(b *testing.B, kind string) *load.Process {
+func startServer(b testing.TB, kind string) *load.Process {
 	if kind == "node" {
 		modules := os.Getenv("NODE_SOCKETIO")
 		if modules == "" {

@@ -151,3 +151,17 @@ func (p Packet) Payload() (data []byte, binary bool) {
 	}
 	return p.frame[p.head+1:], false
 }
+
+// MarshalText encodes the packet as polling would; UnmarshalText reads that.
+func (p Packet) MarshalText() ([]byte, error) { return appendPayload(nil, []Packet{p}), nil }
+
+func (p *Packet) UnmarshalText(b []byte) error {
+	return eachPacket(b, func(r received) bool {
+		if r.binary {
+			*p = Binary(r.data)
+		} else {
+			*p = control(r.typ, string(r.data))
+		}
+		return true
+	})
+}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,12 +58,20 @@ func (s *Session) Transport() string {
 	return s.state.Transport
 }
 
-// Snapshot copies the session's state.
+// Handler is what was returned when the session was accepted.
+func (s *Session) Handler() Handler {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.handler
+}
+
+// Snapshot copies the session's state. Once read into another process, it is all
+// that is needed to go on there with the connection.
 func (s *Session) Snapshot() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.state
-	st.Queue = append([]Packet(nil), st.Queue...)
+	st.Queue = slices.DeleteFunc(slices.Clone(st.Queue), func(p Packet) bool { return p.head == 0 }) // a WebSocket's own pong
 	return st
 }
 

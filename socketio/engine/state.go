@@ -7,7 +7,7 @@ import (
 )
 
 // State is all that makes up a session, apart from the goroutine that reads for
-// it and the connection it reads from: a plain value.
+// it and the connection it reads from: a plain value, which JSON can carry.
 type State struct {
 	SID       string
 	Transport string // Polling or WebSocket
