@@ -34,7 +34,7 @@ type doctorCmd struct {
 	Bearer      string        `help:"Token to send as Authorization: Bearer." placeholder:"TOKEN"`
 	Origin      string        `help:"Page of another origin that is to connect." placeholder:"ORIGIN"`
 	Credentials bool          `help:"That page sends cookies (withCredentials)."`
-	From        []string      `help:"Source addresses of this machine to come from." placeholder:"ADDR,…"`
+	From        []string      `help:"Source addresses of this machine to come from." placeholder:"ADDR"`
 	Proxy       string        `help:"Write fixes for this proxy, not for the one in sight." placeholder:"NAME"`
 	Insecure    bool          `help:"Go on with a certificate that does not verify."`
 	Sessions    int           `default:"4" help:"Sessions to test stickiness with." placeholder:"N"`
