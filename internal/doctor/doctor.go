@@ -129,6 +129,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 				*f = Finding{Check: c.Name}
 				f.skip("interrupted")
 			}
+			if e.outOf() && f.Status != OK && c != sticky { // what was not asked proves nothing
+				*f = Finding{Check: c.Name, Millis: f.Millis}
+				f.skip("%v", errBudget)
+			}
 			e.prescribe(f)
 		}
 		o.Progress(c.Name, f)

@@ -35,6 +35,7 @@ type exam struct {
 
 	mu      sync.Mutex
 	made    int
+	spent   bool // a request was not made for want of budget
 	proxy   Proxy
 	live    []*session
 	trips   []trip
@@ -159,10 +160,18 @@ func (e *exam) take(ctx context.Context, held bool) (release func(), err error) 
 	defer e.mu.Unlock()
 	if e.made >= e.o.Requests {
 		release()
+		e.spent = true
 		return nil, errBudget
 	}
 	e.made++
 	return release, nil
+}
+
+// outOf tells that requests were not made since they were used up.
+func (e *exam) outOf() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.spent
 }
 
 func (e *exam) requests() int {

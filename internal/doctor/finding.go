@@ -142,6 +142,10 @@ func (e *exam) conclude(r *Report) {
 		}
 	case e.interrupted(r):
 		r.Exit, r.Verdict = 1, "interrupted before everything was tried"
+	case e.outOf() && !e.sticky:
+		r.Exit, r.Verdict = 1, fmt.Sprintf("%s tell nothing: allow more (--requests)", count(r.Requests, "request"))
+	case e.outOf():
+		r.Healthy, r.Verdict = true, fmt.Sprintf("healthy as far as %s tell (--requests)", count(r.Requests, "request"))
 	case len(warnings) == 1:
 		r.Healthy, r.Verdict = true, "healthy, with a warning: "+warnings[0].Title
 	case len(warnings) > 1:

@@ -95,7 +95,8 @@ var hold = &Check{
 		case late > time.Second+e.hello.PingInterval/50 && late > 4*p.Took+time.Second:
 			f.saw(a)
 			f.warn("what the server has to say arrives %s late", span(late))
-			f.because("buffering", "A proxy on the way holds answers back.")
+			f.because("", "A proxy on the way holds answers back.")
+			f.advise("Switch the buffering of answers off there (nginx: proxy_buffering off).")
 		default:
 			f.ok("held for %s, then answered in %s", span(held), span(late))
 			if !e.o.Quick {

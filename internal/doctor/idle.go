@@ -58,7 +58,8 @@ var idle = &Check{
 			case quiet >= patience:
 				f.saw(a)
 				f.fail("no ping within %s", span(patience))
-				f.because("buffering", "Frames are held back on the way, or the server's timers do not run.")
+				f.because("", "Frames are held back on the way, or the server's timers do not run.")
+				f.advise("See whether the server sends its pings; if it does, something on the way buffers.")
 				return
 			}
 		}

@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +100,10 @@ var nginxes = []subject{
 			return nginxImpatient.start(t, own)
 		},
 		want: map[string]string{"hold": "failure: cut after 1", "idle": "failure: is cut after"}},
+	{name: "nginx with proxy_read_timeout below the ping interval", soak: true, exit: 1,
+		start: nginxConf{location: asTheSeed + "proxy_read_timeout 20s;\n}"}.start,
+		want:  map[string]string{"hold": "failure: cut after 20", "idle": "failure: is cut after 20"}},
+	{name: "nginx as installed, with the usual times", soak: true, start: nginxConf{}.start},
 	{name: "nginx with a small client_max_body_size", start: nginxSmall.start, exit: 1, mend: "payload", mended: nginxSmall.with(serverPart),
 		want: map[string]string{"payload": "failure: is refused"}},
 	{name: "nginx with another prefix", start: nginxPrefix.start, exit: 1, mend: "reachable", mended: nginxPrefix.with(locationPart),
@@ -157,6 +162,18 @@ func haproxy(backend, timeouts string) func(*testing.T, *world) string {
 	}
 }
 
+// haproxyFront has pages and Socket.IO behind one frontend.
+func haproxyFront(rules string) func(*testing.T, *world) string {
+	return func(t *testing.T, w *world) string {
+		addr := address(t)
+		doctortest.HAProxy(t, addr, w.fill("defaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n timeout tunnel 1h\n"+
+			"backend socketio\n balance source\n server app1 app1:3000\n server app2 app2:3000\n"+
+			"backend pages\n http-request return status 404 content-type text/plain string nothing\n"+
+			"frontend web\n bind "+addr+"\n"+rules+"\n"))
+		return "http://" + addr
+	}
+}
+
 func haproxyBackend(t *testing.T, w *world, fix string) string  { return haproxy(fix, "")(t, w) }
 func haproxyDefaults(t *testing.T, w *world, fix string) string { return haproxy("", fix)(t, w) }
 
@@ -174,6 +191,12 @@ var haproxies = []subject{
 	{name: "haproxy with a short timeout", exit: 1, mend: "hold", mended: haproxyDefaults,
 		start: haproxy("", "defaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 1s\n"),
 		want:  map[string]string{"hold": "failure: cut after 1"}},
+	{name: "haproxy without a rule for the path", exit: 1, mend: "reachable", with: doctor.Options{Proxy: "haproxy"},
+		start: haproxyFront(" default_backend pages"), want: map[string]string{"reachable": "failure: nothing at /socket.io/: 404"},
+		mended: func(t *testing.T, w *world, fix string) string {
+			_, rule, _ := strings.Cut(fix, "frontend web\n")
+			return haproxyFront(rule+" default_backend pages")(t, w)
+		}},
 	{name: "haproxy with nothing behind", exit: 1, proxy: "haproxy", want: map[string]string{"reachable": "failure: 503"},
 		start: haproxy("backend socketio\n server app1 127.0.0.1:1\n", "")},
 }
@@ -181,7 +204,10 @@ var haproxies = []subject{
 func apache(conf string) func(*testing.T, *world) string {
 	return func(t *testing.T, w *world) string {
 		addr := address(t)
-		doctortest.Apache(t, addr, w.fill("ProxyPreserveHost On\n"+conf))
+		if !strings.Contains(conf, "ProxyPreserveHost") {
+			conf = "ProxyPreserveHost On\n" + conf
+		}
+		doctortest.Apache(t, addr, w.fill(conf))
 		return "http://" + addr
 	}
 }
@@ -204,6 +230,12 @@ var apaches = []subject{
 			ProxyPass "/socket.io/" "balancer://socketio/socket.io/"`)},
 	{name: "apache with a short timeout", exit: 1, start: apache("ProxyTimeout 1\n" + apachePass), mend: "hold", mended: apacheWith(""),
 		want: map[string]string{"hold": "failure: cut after 1"}},
+	{name: "apache rewrites Host", exit: 1, mend: "upgrade",
+		start: func(t *testing.T, _ *world) string {
+			return apache("ProxyPreserveHost Off\n"+apachePass)(t, ourWorld(t))
+		},
+		mended: func(t *testing.T, _ *world, fix string) string { return apache(fix+"\n"+apachePass)(t, ourWorld(t)) },
+		want:   map[string]string{"upgrade": "failure: are refused", "websocket": "failure: refused", "namespace": "failure: 403"}},
 	{name: "apache serves files only", exit: 1, proxy: "apache", want: map[string]string{"reachable": "failure: nothing at /socket.io/: 404"},
 		start: apache("DocumentRoot /usr/share\n<Directory /usr/share>\nRequire all granted\n</Directory>"), mend: "reachable", mended: apacheWith("")},
 }

@@ -3,11 +3,13 @@ package doctor_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ type subject struct {
 	start func(t *testing.T, w *world) (url string)
 	with  doctor.Options // URL is what start returns; quick, unless full
 	full  bool
+	soak  bool // full, and takes longer than tests should: SOAK=1
 
 	// What the doctor must find. Checks that are not named must be ok, or
 	// skipped; named ones must have the status and, where given, these words.
@@ -39,7 +42,12 @@ type subject struct {
 }
 
 // A world has the workers that all proxies share: Socket.IO servers of Node's.
-type world struct{ app1, app2 string }
+type world struct {
+	app1, app2 string
+
+	mu      sync.Mutex
+	applied map[string]bool // printed configurations that mended something
+}
 
 // fill puts real workers into a printed configuration.
 func (w *world) fill(config string) string {
@@ -49,7 +57,7 @@ func (w *world) fill(config string) string {
 func newWorld(t testing.TB) *world {
 	host := doctortest.Host(t)
 	doctortest.Node(t, doctortest.NodeConfig{Kind: "single", Host: host, Ports: []int{3001, 3002}})
-	return &world{app1: host + ":3001", app2: host + ":3002"}
+	return &world{app1: host + ":3001", app2: host + ":3002", applied: map[string]bool{}}
 }
 
 func TestMatrix(t *testing.T) {
@@ -62,9 +70,36 @@ func TestMatrix(t *testing.T) {
 			})
 		}
 	})
+	w.allApplied(t)
+}
+
+// allApplied tells of printed configurations that no case has applied, though
+// their proxy is here, if all cases have run.
+func (w *world) allApplied(t *testing.T) {
+	if run := flag.Lookup("test.run").Value.String(); strings.Contains(run, "/") || os.Getenv("E2E_REQUIRED") == "" {
+		return
+	}
+	for _, proxy := range []string{"any", "nginx", "haproxy", "apache", "caddy"} {
+		files, err := filepath.Glob("fixes/*/" + proxy + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !w.applied[string(b)] {
+				t.Errorf("no case applies %s", file)
+			}
+		}
+	}
 }
 
 func (s subject) test(t *testing.T, w *world) {
+	if s.soak && os.Getenv("SOAK") == "" {
+		t.Skip("takes minutes: SOAK=1")
+	}
 	r := s.examine(t, s.start(t, w))
 	var wrong []string
 	for _, f := range r.Findings {
@@ -79,6 +114,9 @@ func (s subject) test(t *testing.T, w *world) {
 	}
 	if r.Exit != s.exit || r.Healthy != (s.exit == 0) {
 		wrong = append(wrong, fmt.Sprintf("exit code %d, want %d", r.Exit, s.exit))
+	}
+	if s.exit == 0 && !s.full && !s.soak && r.Affinity != "cookie" && len(s.with.From) == 0 && s.with.Origin == "" && r.Requests >= 50 {
+		wrong = append(wrong, fmt.Sprintf("%d requests to a healthy server", r.Requests))
 	}
 	if s.affinity != "" && r.Affinity != s.affinity {
 		wrong = append(wrong, fmt.Sprintf("affinity %s, want %s", r.Affinity, s.affinity))
@@ -102,6 +140,9 @@ func (s subject) test(t *testing.T, w *world) {
 	if f.Fix == nil || f.Fix.Config == "" {
 		t.Fatalf("%s prints no fix\n%s", s.mend, text(t, r))
 	}
+	w.mu.Lock()
+	w.applied[f.Fix.Config] = true
+	w.mu.Unlock()
 	after := s.examine(t, s.mended(t, w, w.fill(f.Fix.Config)))
 	if after.Exit != 0 || !after.Healthy {
 		t.Errorf("not healthy with the printed fix\n%s\n%s", f.Fix.Config, text(t, after))
@@ -111,7 +152,7 @@ func (s subject) test(t *testing.T, w *world) {
 func (s subject) examine(t *testing.T, url string) *doctor.Report {
 	t.Helper()
 	o := s.with
-	o.URL, o.Quick = url, !s.full
+	o.URL, o.Quick = url, !s.full && !s.soak
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Second // a machine busy with other tests
 	}
@@ -165,6 +206,9 @@ var nodes = []subject{
 	{name: "node", start: node(doctortest.NodeConfig{Kind: "single"}), affinity: "every"},
 	{name: "node, everything", full: true, with: doctor.Options{Hold: 5 * time.Second},
 		start: node(doctortest.NodeConfig{Kind: "single", Options: shortPing})},
+	{name: "node, one request at a time", start: node(doctortest.NodeConfig{Kind: "single"}), with: doctor.Options{Concurrency: 1}},
+	{name: "node, one session", start: node(doctortest.NodeConfig{Kind: "single"}), with: doctor.Options{Sessions: 1}},
+	{name: "node, with the usual times", soak: true, start: node(doctortest.NodeConfig{Kind: "single"})},
 	{name: "node cluster of 4", start: node(doctortest.NodeConfig{Kind: "cluster", Workers: 4}), exit: 1, want: notSticky,
 		affinity: "connection", workers: 4, mend: "sticky", mended: func(t *testing.T, w *world, fix string) string {
 			addr := address(t)

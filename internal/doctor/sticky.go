@@ -74,6 +74,8 @@ type stickiness struct {
 	polls    []chan *Answer
 
 	kept, without, same, moved tally
+
+	broke bool // the allowed requests were used up
 }
 
 // open opens the sessions, each through a connection of its own, and with
@@ -138,6 +140,7 @@ func (s *stickiness) follow(ctx context.Context) {
 		} else {
 			s.kept.add(a)
 		}
+		s.broke = s.broke || a.Err == errBudget
 	}
 }
 
@@ -194,6 +197,11 @@ func (s *stickiness) judge(ctx context.Context) {
 		if t.other != nil && t.other.Err != errBudget {
 			f.saw(t.other)
 		}
+	}
+	if s.broke {
+		f.skip("%v", errBudget)
+		e.stop = errBudget.Error()
+		return
 	}
 	if total == 0 || s.kept.all == 0 {
 		f.fail("no follow-up request is answered as Socket.IO answers it")
