@@ -127,7 +127,7 @@ func (s subject) test(t *testing.T, w *world) {
 	if s.proxy != "" && r.Proxy != s.proxy {
 		wrong = append(wrong, fmt.Sprintf("proxy %q, want %q", r.Proxy, s.proxy))
 	}
-	if s.exit == 0 && !s.full && r.Seconds > 3 && !testing.Short() && os.Getenv("SOAK") != "" {
+	if s.exit == 0 && !s.full && !s.soak && r.Seconds > 3 && os.Getenv("SOAK") != "" {
 		wrong = append(wrong, fmt.Sprintf("took %.1f s", r.Seconds))
 	}
 	if len(wrong) > 0 {

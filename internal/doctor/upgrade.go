@@ -22,12 +22,17 @@ var upgrade = &Check{
 		}
 		var conn *websocket.Conn
 		strays := 0
-		a = s.reach(ctx, func() (a *Answer) {
-			if conn, a = e.dial(ctx, s, wsOptions{}); a.stranger() {
-				strays++
+		var stray *Answer
+		for range max(3, e.tries()) { // always a stranger, or now and then?
+			if conn, a = e.dial(ctx, s, wsOptions{}); !a.stranger() {
+				break
 			}
-			return a
-		})
+			stray = a
+			strays++
+		}
+		if conn != nil && strays > 0 {
+			e.followed(stray) // now and then: like any other follow-up
+		}
 		if conn == nil {
 			refusedUpgrade(ctx, e, f, a, s)
 			s.close(ctx, fresh)
