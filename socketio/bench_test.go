@@ -291,6 +291,9 @@ func BenchmarkIdle(b *testing.B) {
 		for i := range clients {
 			c, err := load.Upgrade(p.Addr)
 			if err != nil {
+				c, err = load.Upgrade(p.Addr)
+			}
+			if err != nil {
 				b.Fatal(err)
 			}
 			c.ClosePoll()
@@ -310,6 +313,9 @@ func dial(b *testing.B, p *load.Process, n int) []*load.Client {
 	clients := make([]*load.Client, n)
 	for i := range clients {
 		c, err := load.Dial(p.Addr)
+		if err != nil { // the library leaves some CONNECTs without an answer
+			c, err = load.Dial(p.Addr)
+		}
 		if err != nil {
 			b.Fatal(err)
 		}

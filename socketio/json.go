@@ -249,7 +249,7 @@ func appendValue(b []byte, v any, depth int) ([]byte, error) {
 			return appendMap(b, v, depth-1)
 		}
 	case json.RawMessage:
-		if s := (scanner{b: v, depth: maxEncodeDepth}); s.value() && s.i == len(v) {
+		if s := (scanner{b: v, depth: maxEncodeDepth}); s.value() && s.i == len(v) && utf8.Valid(v) {
 			return append(b, v...), nil
 		}
 	}

@@ -269,7 +269,7 @@ func TestMixed(t *testing.T) {
 		s.Of(name).OnConnection(func(c *socketio.Socket) {
 			c.Join("all", "room"+c.ID()[:1])
 			c.On("echo", func(e *socketio.Event) { events.Add(1); _ = e.Ack(e.All()) })
-			c.On("shout", func(e *socketio.Event) { _ = c.To("room" + c.ID()[:1]).Emit("shouted", e.All()...) })
+			c.On("shout", func(e *socketio.Event) { _ = c.To("room"+c.ID()[:1]).Emit("shouted", e.All()...) })
 			c.On("ask", func(e *socketio.Event) {
 				_, _ = c.Timeout(time.Millisecond).EmitWithAck(e.Context(), "answer")
 			})

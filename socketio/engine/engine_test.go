@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -454,6 +455,30 @@ func TestShutdown(t *testing.T) {
 	if status, _ := f.do("GET", "EIO=4&transport=polling", ""); status != 403 {
 		t.Errorf("a new session after Shutdown: %d", status)
 	}
+}
+
+// Over TLS nothing can be written without waiting, so another goroutine writes.
+func TestOverTLS(t *testing.T) {
+	f := &fixture{t: t, closed: map[string]string{}}
+	f.Server = New(Options{}, func(s *Session) Handler { return echo{s, f} })
+	srv := httptest.NewTLSServer(f)
+	defer srv.Close()
+	d := websocket.Dialer{TLSClientConfig: srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()}
+	d.TLSClientConfig.NextProtos = nil
+	c, _, err := d.Dial(strings.Replace(srv.URL, "http", "ws", 1)+"/?EIO=4&transport=websocket", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _, _ = c.ReadMessage()
+	for i := range 200 {
+		f.say(c, fmt.Sprint("4", i))
+	}
+	for i := range 200 {
+		f.hear(c, fmt.Sprint("4", i))
+	}
+	_ = f.Close()
+	f.ended(c, websocket.CloseGoingAway)
 }
 
 func TestDuplicateIDIsRefused(t *testing.T) {

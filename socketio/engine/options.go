@@ -72,7 +72,7 @@ type Outcome struct {
 	Step      string
 	Transport string // that the request asked for
 	SID       string // of its session, "" if it got none
-	Status    int    // of the answer, 101 for WebSockets
+	Status    int    // of the answer, 101 for WebSockets; 0 if the client had gone
 	Err       *ConnectionError
 	Began     time.Time
 	Took      time.Duration

@@ -125,6 +125,8 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) *ConnectionError 
 		s.end(ReasonTransportError, e, true)
 		return e
 	}
+	// Who sends slowly must be alive at least.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.server.opts.PingInterval + s.server.opts.PingTimeout))
 	body, err := readBody(w, r, s.server.opts.MaxPayload)
 	if err != nil {
 		e := refusal(r, CodeBadRequest, "BODY")
