@@ -125,7 +125,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			at := time.Now()
 			c.Run(ctx, e, f)
 			f.Millis = time.Since(at).Milliseconds()
-			if ctx.Err() != nil && f.Status == Failure { // what was cut short proves nothing
+			if ctx.Err() != nil && (f.Status != OK || f.Title == "") { // what was cut short proves nothing
 				*f = Finding{Check: c.Name}
 				f.skip("interrupted")
 			}
