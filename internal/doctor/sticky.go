@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -119,20 +120,31 @@ func (s *stickiness) open(ctx context.Context) bool {
 
 // follow sends follow-ups over fresh connections. In the order of the
 // sessions, a round robin whose length divides their number would look
-// sticky: hence at random.
+// sticky: hence at random, and for one session twice in a row, which no round
+// robin answers from the same worker.
 func (s *stickiness) follow(ctx context.Context) {
 	type step struct {
 		*session
 		bare bool
 	}
-	var steps []step
-	for _, ses := range s.sessions {
-		steps = append(steps, step{ses, false}, step{ses, false})
-		if len(ses.cookies) > 0 {
-			steps = append(steps, step{ses, true}, step{ses, true})
+	var units [][]step // kept together
+	for i, ses := range s.sessions {
+		kept, bare := step{ses, false}, step{ses, true}
+		cookies := len(ses.cookies) > 0
+		switch {
+		case i == 0:
+			units = append(units, []step{kept, kept})
+			if cookies {
+				units = append(units, []step{bare, bare, bare, bare})
+			}
+		case cookies:
+			units = append(units, []step{kept}, []step{kept}, []step{bare}, []step{bare})
+		default:
+			units = append(units, []step{kept}, []step{kept})
 		}
 	}
-	rand.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
+	rand.Shuffle(len(units), func(i, j int) { units[i], units[j] = units[j], units[i] })
+	steps := slices.Concat(units...)
 	for _, st := range steps {
 		a := st.knock(ctx, to{noCookies: st.bare})
 		if st.bare {
