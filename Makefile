@@ -30,12 +30,14 @@ tools:
 	@./e2e/setup.sh
 
 ## test: everything, as CI runs it
-test: build tools lint
+test: tools
+	@$(MAKE) --no-print-directory lint build
 	E2E_REQUIRED=1 $(GO) test -race -timeout 9m $$($(GO) list ./... | grep -v /e2e)
 	E2E_REQUIRED=1 $(GO) test -count=1 -timeout 8m ./e2e ./e2e/clients
 
 ## e2e: the browser tests alone
-e2e: build tools
+e2e: tools
+	@$(MAKE) --no-print-directory build
 	E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 8m ./e2e ./e2e/clients
 
 ## fuzz: every fuzz test, 20 s each
@@ -45,12 +47,13 @@ fuzz: $(CLIENT)
 	    echo "$$d $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 20s $$d || exit 1; done; done
 
 ## soak: what takes longer
-soak: build tools
+soak: tools
+	@$(MAKE) --no-print-directory build
 	SOAK=1 E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 60m ./e2e/clients
 
 ## lint: gofmt, go vet, staticcheck
 lint: $(CLIENT)
-	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these" >&2; exit 1; }
+	@bad=$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...)); test -z "$$bad" || { echo "$$bad"; echo "run gofmt -w on these" >&2; exit 1; }
 	@$(GO) vet ./...
 	@$(GO) tool staticcheck ./...
 

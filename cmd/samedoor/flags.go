@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -56,6 +57,10 @@ func (f *shared) check(slots int) (strategies.Info, strategies.PickFunc, error) 
 	if f.PeerAddr != "" {
 		if err := checkAddr("--peer-addr", f.PeerAddr, slots); err != nil {
 			return info, nil, err
+		}
+		host, port, _ := net.SplitHostPort(f.PeerAddr)
+		if a, err := netip.ParseAddr(host); host == "" || port == "0" || err == nil && a.IsUnspecified() {
+			return info, nil, usage("--peer-addr %s cannot be told to others: write an address of this host that they reach, and a port", f.PeerAddr)
 		}
 	}
 	for _, o := range f.Origins {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,7 +33,7 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "occupy": occupy, "serve": serve,
+			"exits": exits, "gone": gone, "occupy": occupy, "serve": serve,
 		},
 	})
 }
@@ -52,6 +53,15 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	write(ts, "stdout", string(out))
 	write(ts, "stderr", stderr.String())
+}
+
+// gone PATTERN wants no file of such a name.
+func gone(ts *testscript.TestScript, _ bool, args []string) {
+	left, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(left) > 0 {
+		ts.Fatalf("left: %v", left)
+	}
 }
 
 // occupy NAME listens on a free loopback port and puts host:port into $NAME.

@@ -15,6 +15,9 @@ import (
 // stream of 10000, 1.6 ms in one of 1000, which is twice what a client is shown.
 const embeddedKeep = "1000"
 
+// embeddedRooms bounds the memory that rooms take, since anybody may name one.
+const embeddedRooms = "500"
+
 // Embedded is a server for the Redis protocol inside this process, on a
 // loopback port, behind a random password. It keeps everything in memory.
 type Embedded struct {
@@ -33,8 +36,10 @@ func StartEmbedded() (*Embedded, error) {
 		done:   make(chan struct{}),
 	}
 	e.server.RequireAuth(e.secret)
-	if err := e.server.Set(keepKey, embeddedKeep); err != nil {
-		return nil, fmt.Errorf("start the embedded bus: %w", err)
+	for key, value := range map[string]string{keepKey: embeddedKeep, roomsMaxKey: embeddedRooms} {
+		if err := e.server.Set(key, value); err != nil {
+			return nil, fmt.Errorf("start the embedded bus: %w", err)
+		}
 	}
 	if err := e.server.StartAddr("127.0.0.1:0"); err != nil {
 		return nil, fmt.Errorf("start the embedded bus: %w", err)

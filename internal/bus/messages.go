@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,7 +17,8 @@ import (
 const (
 	keepDefault = 10000              // messages a room keeps, about
 	roomLife    = 7 * 24 * time.Hour // and how long after its last one
-	sentLife    = 24 * time.Hour     // how long a message sent twice is known
+	sentLife    = 24 * time.Hour     // how long after a room's last message one sent twice is known
+	sentMax     = 100_000            // and for how many messages of the room
 )
 
 // Message is what a room's stream holds, in the shape clients see it.
@@ -43,32 +46,63 @@ const entryField = "m"
 
 // appendScript stores a message unless its sender has stored one by that name,
 // and answers with the place of the one that is stored.
+//
+// What was sent is a hash (by whom and what, to its place) and a list of the
+// hash's fields, oldest first, by which it is bounded: a key for each message
+// would be millions in a day, which the embedded server visits one by one.
 var appendScript = redis.NewScript(`
-local first = redis.call('GET', KEYS[2])
+local first = redis.call('HGET', KEYS[2], ARGV[5])
 if first then return first end
-local keep = redis.call('GET', KEYS[3]) or ARGV[2]
+local rooms = redis.call('GET', KEYS[5])
+if rooms and redis.call('EXISTS', KEYS[1]) == 0 then
+  local dead = redis.call('SRANDMEMBER', KEYS[6], 16)
+  for _, key in ipairs(dead) do
+    if redis.call('EXISTS', key) == 0 then redis.call('SREM', KEYS[6], key) end
+  end
+  if redis.call('SCARD', KEYS[6]) >= tonumber(rooms) then
+    return redis.error_reply('TOOMANYROOMS')
+  end
+  redis.call('SADD', KEYS[6], KEYS[1])
+end
+local keep = redis.call('GET', KEYS[4]) or ARGV[2]
 local place = redis.call('XADD', KEYS[1], 'MAXLEN', '~', keep, '*', '` + entryField + `', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
-redis.call('SET', KEYS[2], place, 'EX', ARGV[4])
+redis.call('HSET', KEYS[2], ARGV[5], place)
+if redis.call('RPUSH', KEYS[3], ARGV[5]) > tonumber(ARGV[6]) then
+  redis.call('HDEL', KEYS[2], redis.call('LPOP', KEYS[3]))
+end
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+redis.call('EXPIRE', KEYS[3], ARGV[4])
 return place
 `)
 
+// ErrRooms says that the embedded bus holds as many rooms as it may.
+var ErrRooms = errors.New("too many rooms: join one that is there")
+
 // Append stores m, whose Offset and At are not looked at, and returns its
-// offset. Called again with the same room, client key and m.ID (within a day)
-// it stores nothing and returns the first one's. When it fails the message may
+// offset. Called again with the same room, client key and m.ID (within a day,
+// and the room's next 100,000 messages) it stores nothing and returns the first
+// one's. When it fails the message may
 // have been stored all the same: call it again with the same ID.
 func (b *Bus) Append(ctx context.Context, room, client string, m Message) (offset string, err error) {
+	full := false
 	entry, err := json.Marshal(stored{m.ID, m.Name, m.Slot, m.Text})
 	if err != nil {
 		return "", fmt.Errorf("store a message: %w", err)
 	}
 	sum := sha256.Sum256([]byte(fmt.Sprintf("%q %q %q", room, client, m.ID)))
-	keys := []string{messagesKey(room), sentKey(hex.EncodeToString(sum[:16])), keepKey}
+	keys := []string{messagesKey(room), sentKey(room), sentOrderKey(room), keepKey, roomsMaxKey, allRoomsKey}
 	err = b.do(ctx, callLimit, func(ctx context.Context) error {
 		offset, err = appendScript.Run(ctx, b.client, keys,
-			entry, keepDefault, int(roomLife.Seconds()), int(sentLife.Seconds())).Text()
+			entry, keepDefault, int(roomLife.Seconds()), int(sentLife.Seconds()), hex.EncodeToString(sum[:16]), sentMax).Text()
+		if err != nil && strings.Contains(err.Error(), "TOOMANYROOMS") {
+			full, err = true, nil // the bus is well
+		}
 		return err
 	})
+	if full {
+		return "", ErrRooms
+	}
 	b.storing.note(b.log, "storing messages", err)
 	if err != nil {
 		return "", fmt.Errorf("store a message: %w", err)

@@ -2,7 +2,9 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -236,5 +238,69 @@ func BenchmarkAppendRedis(b *testing.B) {
 		if _, err := bus.Append(b.Context(), "lobby", "client", Message{ID: fmt.Sprint(i), Text: "hello"}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestRoomsAreBounded: on the embedded server anybody may name a room, and each
+// costs memory for days.
+func TestRoomsAreBounded(t *testing.T) {
+	e, err := StartEmbedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if err := e.server.Set(roomsMaxKey, "3"); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Open(e.URL(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	say := func(room, id string) error {
+		_, err := b.Append(t.Context(), room, "c", Message{ID: id, Text: "x"})
+		return err
+	}
+	for _, room := range []string{"a", "b", "c", "a"} {
+		if err := say(room, "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := say("d", "1"); !errors.Is(err, ErrRooms) {
+		t.Errorf("a fourth room: %v", err)
+	}
+	if err := say("a", "2"); err != nil {
+		t.Errorf("a room that is there: %v", err)
+	}
+	e.server.Del(messagesKey("b")) // as when it expires
+	if err := say("d", "1"); err != nil {
+		t.Errorf("a new room after an old one is gone: %v", err)
+	}
+}
+
+// TestManyMessages keeps a long day's chat from slowing the embedded server:
+// the keys it must visit grow with the rooms, not with the messages.
+func TestManyMessages(t *testing.T) {
+	e, err := StartEmbedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	b, err := Open(e.URL(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if _, err := b.Append(t.Context(), "a", "c", Message{ID: "first", Text: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	before := len(e.server.Keys())
+	for i := range 300 {
+		if _, err := b.Append(t.Context(), "a", "c", Message{ID: fmt.Sprint(i), Text: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := len(e.server.Keys()); after != before {
+		t.Errorf("%d keys after 300 messages, %d after one", after, before)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,6 +59,7 @@ func (r *Registry) Lookup(ctx context.Context, id string) (Worker, bool) {
 	if !ValidWorkerID(id) {
 		return Worker{}, false
 	}
+	id = strings.Clone(id) // it may be a piece of a long URL, which the table would keep
 	r.fresh(ctx)
 	r.mu.Lock()
 	w, ok := r.table[id]

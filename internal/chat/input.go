@@ -57,8 +57,8 @@ func parseChat(args []any) (id, text, wrong string) {
 		return "", "", fmt.Sprintf("id must be a text of 1 to %d characters", idMax)
 	}
 	text, ok = fields["text"].(string)
-	if !ok || !between(text, 1, textMax) || strings.TrimSpace(text) == "" {
-		return "", "", fmt.Sprintf("text must be 1 to %d characters, not only spaces", textMax)
+	if !ok || !between(text, 1, textMax) {
+		return "", "", fmt.Sprintf("text must be 1 to %d characters", textMax)
 	}
 	return id, text, ""
 }

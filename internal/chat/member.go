@@ -144,6 +144,8 @@ func (m *Member) store() {
 			m.answer(p.ack, answer{OK: true, Offset: offset})
 		case errors.Is(err, bus.ErrGone):
 			m.refuse(p.ack, "the message could not be stored, as the bus is out of reach: send it again in a moment")
+		case errors.Is(err, bus.ErrRooms):
+			m.refuse(p.ack, bus.ErrRooms.Error())
 		default:
 			m.refuse(p.ack, "the message could not be stored: send it again in a moment")
 		}

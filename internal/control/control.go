@@ -41,6 +41,7 @@ type Boot struct {
 	Dir      string // where this host's workers take forwarded requests, a socket each
 	PeerAddr string // host:port where this worker takes them from other hosts, or empty
 	Secret   string // lets other hosts' workers in there
+	PeerFile bool   // the last of the inherited sockets is that one
 
 	Strict       bool
 	Hash         string
@@ -54,7 +55,8 @@ type Boot struct {
 
 // Cluster is what the master knows of its workers.
 type Cluster struct {
-	Since   int64    `json:"since"` // when the master started, milliseconds since 1970
+	Version int      `json:"version"` // grows with every change: an older picture may arrive last
+	Since   int64    `json:"since"`   // when the master started, milliseconds since 1970
 	Workers []Worker `json:"workers"`
 }
 

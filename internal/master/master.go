@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -50,6 +51,7 @@ type Master struct {
 	strategy strategies.Strategy
 	public   netip.AddrPort
 	sockets  [][]*os.File
+	peers    []*os.File // by slot: where other hosts forward to, if anywhere
 	slots    []*slot
 
 	mu        sync.Mutex // guards the following
@@ -152,14 +154,45 @@ func (m *Master) openSockets() (err error) {
 		}
 		return fmt.Errorf("%w: stop what listens there, or choose another with %s", used, flag)
 	}
+	if op := new(net.OpError); errors.As(err, &op) {
+		return fmt.Errorf("%w: choose an address of this machine with --addr", err)
+	}
+	if err != nil {
+		return err
+	}
 	m.boot.Public = m.public.String()
-	return err
+	return m.openPeers()
+}
+
+// openPeers opens where other hosts' workers forward to. Like all sockets they
+// are the master's, so that a successor has its predecessor's.
+func (m *Master) openPeers() error {
+	if m.PeerAddr == "" {
+		return nil
+	}
+	m.boot.PeerFile = true
+	for slot := range m.Workers {
+		f, err := worker.OpenPeer(worker.PeerAddrOf(m.PeerAddr, slot))
+		if err != nil {
+			return err
+		}
+		m.peers = append(m.peers, f)
+	}
+	return nil
+}
+
+// socketsOf are what the worker of a slot inherits.
+func (m *Master) socketsOf(slot int) []*os.File {
+	if m.peers == nil {
+		return m.sockets[slot]
+	}
+	return append(slices.Clone(m.sockets[slot]), m.peers[slot])
 }
 
 // bootOf is what the next worker of a slot is told.
 func (m *Master) bootOf(slot int) control.Boot {
 	b := m.boot
-	b.Slot, b.ID, b.Sockets = slot, m.idOf(slot), len(m.sockets[slot])
+	b.Slot, b.ID, b.Sockets = slot, m.idOf(slot), len(m.socketsOf(slot))
 	b.PeerAddr = worker.PeerAddrOf(m.PeerAddr, slot)
 	return b
 }
@@ -167,6 +200,7 @@ func (m *Master) bootOf(slot int) control.Boot {
 // set changes what is known of a slot, and tells everybody.
 func (m *Master) set(slot int, change func(*control.Worker)) {
 	m.mu.Lock()
+	m.cluster.Version++
 	live, serving := m.cluster.Live(), m.cluster.Serving()
 	m.cluster.Workers = slices.Clone(m.cluster.Workers) // snapshots stay as they were
 	change(&m.cluster.Workers[slot])

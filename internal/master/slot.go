@@ -51,7 +51,7 @@ func (s *slot) run(ctx context.Context) {
 // ordered its end (nil if it died by itself), and why it died.
 func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Duration, ordered chan struct{}, why string) {
 	boot := s.m.bootOf(s.index)
-	p, err := start(boot, s.m.snapshot(), s.m.sockets[s.index])
+	p, err := start(boot, s.m.snapshot(), s.m.socketsOf(s.index))
 	if err != nil {
 		return 0, nil, err.Error()
 	}

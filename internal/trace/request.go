@@ -32,8 +32,8 @@ type Request struct {
 func Begin(ring *Ring, w http.ResponseWriter, r *http.Request, slot int, sid string) *Request {
 	now := time.Now()
 	t := &Request{ring: ring, begun: now, sid: sid, e: Entry{
-		At: now.UnixMilli(), Method: r.Method, Slot: slot, Step: "poll",
-		Transport: r.URL.Query().Get("transport"),
+		At: now.UnixMilli(), Method: known(r.Method, http.MethodGet, http.MethodPost, http.MethodOptions), Slot: slot, Step: "poll",
+		Transport: known(r.URL.Query().Get("transport"), "polling", "websocket"),
 	}}
 	switch {
 	case sid == "":
@@ -47,6 +47,17 @@ func Begin(ring *Ring, w http.ResponseWriter, r *http.Request, slot int, sid str
 	r.Body = t.body
 	t.w = &writer{ResponseWriter: w, t: t}
 	return t
+}
+
+// known returns s if it is one of some words, else "other": the ring shall not
+// keep whatever a client makes up.
+func known(s string, words ...string) string {
+	for _, w := range words {
+		if s == w {
+			return w
+		}
+	}
+	return "other"
 }
 
 // Writer is what the request must be answered with.
@@ -69,9 +80,6 @@ func (t *Request) SetSID(sid string) {
 // Owner tells the slot that the sid names, Via the slot that forwarded.
 func (t *Request) Owner(slot int) { t.e.Owner = &slot }
 func (t *Request) Via(slot int)   { t.e.Via = &slot }
-
-// Fail tells why the request is not served.
-func (t *Request) Fail(why string) { t.e.Error = &why }
 
 // End records the request, unless it became a WebSocket: that was recorded
 // when its handshake was answered, and is again when it closes.

@@ -68,7 +68,7 @@ func TestRequests(t *testing.T) {
 			w.WriteHeader(400)
 			io.WriteString(w, `{"code":1,"message":"Session ID unknown"}`)
 		}, Entry{Step: "post", Status: 400, Sent: 41}, "Session ID unknown"},
-		{"an upgrade that is not one", "/?transport=websocket&sid=s", "", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no\n", 426) },
+		{"an upgrade that is not one", "/?transport=websocket&sid=s", "", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no\n", http.StatusUpgradeRequired) },
 			Entry{Step: "upgrade", Status: 426, Sent: 4}, "no"},
 		{"an error without words", "/?transport=polling&sid=s", "", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(502) },
 			Entry{Step: "poll", Status: 502}, "Bad Gateway"},

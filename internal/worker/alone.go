@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,6 +72,17 @@ func Alone(ctx context.Context, c AloneConfig, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	var peer net.Listener
+	if c.PeerAddr != "" {
+		f, err := OpenPeer(PeerAddrOf(c.PeerAddr, c.Slot))
+		if err != nil {
+			l.Close()
+			return StartError{Err: err}
+		}
+		if peer, err = strategies.Listen(f); err != nil {
+			return err
+		}
+	}
 	boot := control.Boot{
 		Strategy: c.Info.Name, Slot: c.Slot, ID: c.ID, Host: host, Public: public.String(), WorkerPort: c.WorkerPort,
 		Bus: url, Shared: true, Secret: rand.Text(), PeerAddr: PeerAddrOf(c.PeerAddr, c.Slot), Strict: c.Strict, Hash: c.Hash,
@@ -82,7 +94,7 @@ func Alone(ctx context.Context, c AloneConfig, log *slog.Logger) error {
 		return StartError{Err: err}
 	}
 	go w.followRegistry(ctx)
-	return w.Run(ctx, []net.Listener{l}, func() { log.Info("worker ready", "address", public.String(), "id", c.ID) })
+	return w.Run(ctx, []net.Listener{l}, peer, func() { log.Info("worker ready", "address", public.String(), "id", c.ID) })
 }
 
 // followRegistry takes the cluster from the registry, there being no master.
@@ -125,6 +137,15 @@ func CheckBus(ctx context.Context, url string) error {
 
 // RandomName is what tells one master's workers from another's.
 func RandomName() string { return strings.ToLower(rand.Text()[:6]) }
+
+// OpenPeer opens where a worker takes forwarded requests from other hosts.
+func OpenPeer(addr string) (*os.File, error) {
+	f, _, err := strategies.OpenTCP(addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w: choose another with --peer-addr", err)
+	}
+	return f, nil
+}
 
 // PeerAddrOf returns the address of a slot, from that of slot 0.
 func PeerAddrOf(addr string, slot int) string {

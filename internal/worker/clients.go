@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/samedoor/samedoor/strategies"
 )
@@ -16,6 +17,7 @@ import (
 // truly is, and none of the headers that workers use among themselves.
 func (w *Worker) fromClients(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		boundBody(rw, r)
 		r.RemoteAddr = w.trueClient(r)
 		for _, h := range []string{viaHeader, clientHeader, secretHeader, strategies.FrontHeader} {
 			r.Header.Del(h)
@@ -23,6 +25,14 @@ func (w *Worker) fromClients(next http.Handler) http.Handler {
 		rw.Header().Set(workerHeader, strconv.Itoa(w.boot.Slot))
 		next.ServeHTTP(rw, r)
 	})
+}
+
+// boundBody gives a body, wherever it comes, 30 s: net/http waits for one before
+// it answers. A hijacked connection is freed of the deadline.
+func boundBody(rw http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(rw).SetReadDeadline(time.Now().Add(30 * time.Second))
+	}
 }
 
 // trueClient returns host:port of the client. X-Forwarded-For is believed of
@@ -40,7 +50,7 @@ func (w *Worker) trueClient(r *http.Request) string {
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
-		a, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		a, err := parseHop(strings.TrimSpace(hops[i]))
 		if err != nil {
 			break // not written by a proxy we know
 		}
@@ -49,6 +59,14 @@ func (w *Worker) trueClient(r *http.Request) string {
 		}
 	}
 	return r.RemoteAddr
+}
+
+// parseHop reads an address; some proxies add the port.
+func parseHop(s string) (netip.Addr, error) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr(), nil
+	}
+	return netip.ParseAddr(s)
 }
 
 func (w *Worker) trusts(a netip.Addr) bool {
@@ -83,6 +101,7 @@ func (w *Worker) fromPeers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Context().Value(http.LocalAddrContextKey).(net.Addr).Network() != "unix" &&
 			!secretsEqual(r.Header.Get(secretHeader), w.boot.Secret) {
+			rw.Header().Set("Connection", "close") // idle connections of workers may stay, others not
 			http.Error(rw, "this address is for workers of the cluster", http.StatusForbidden)
 			return
 		}

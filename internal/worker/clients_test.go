@@ -25,6 +25,7 @@ func TestTrueClient(t *testing.T) {
 		{"nothing but trusted proxies", "10.1.2.3:5000", "", "10.7.7.7, 10.9.9.9", "10.7.7.7:0"},
 		{"a trusted proxy that says nothing", "10.1.2.3:5000", "", "", "10.1.2.3:5000"},
 		{"garbage next to the proxy", "10.1.2.3:5000", "", "198.51.100.1, unknown", "10.1.2.3:5000"},
+		{"an address with its port", "10.1.2.3:5000", "", "198.51.100.1:4711", "198.51.100.1:0"},
 		{"IPv6", "[2001:db8::1]:5000", "", "2a00::7", "[2a00::7]:0"},
 		{"IPv4 mapped into IPv6", "[::ffff:10.1.2.3]:5000", "", "::ffff:198.51.100.1", "198.51.100.1:0"},
 		{"a single trusted address", "192.0.2.1:1", "", "198.51.100.1", "198.51.100.1:0"},

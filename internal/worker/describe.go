@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/samedoor/samedoor/internal/bus"
 	"github.com/samedoor/samedoor/internal/control"
 	"github.com/samedoor/samedoor/internal/trace"
 )
@@ -28,12 +29,13 @@ type stats struct {
 	Sockets   int    `json:"sockets"`   // Socket.IO sockets, in all namespaces
 	Refused   int64  `json:"refused"`   // requests answered "Session ID unknown"
 	Forwarded int64  `json:"forwarded"` // strangers handed to their owner
+	Dropped   int64  `json:"dropped"`   // events of bad input that wanted no answer
 }
 
 func (w *Worker) stats() stats {
 	return stats{
 		ID: w.boot.ID, PID: pid, Sessions: w.engine.sessions(), Sockets: int(w.engine.sockets.Load()),
-		Refused: w.refused.Load(), Forwarded: w.forwarded.Load(),
+		Refused: w.refused.Load(), Forwarded: w.forwarded.Load(), Dropped: w.hub.Dropped(),
 	}
 }
 
@@ -52,6 +54,7 @@ type workerStatus struct {
 	Sockets   int   `json:"sockets"`
 	Refused   int64 `json:"refused"`
 	Forwarded int64 `json:"forwarded"`
+	Dropped   int64 `json:"dropped"`
 }
 
 // describe joins what the master knows with what each worker counts. A worker
@@ -63,27 +66,28 @@ func (w *Worker) describe(ctx context.Context) any {
 	for _, o := range c.Workers {
 		known[o.Slot] = o
 	}
-	add := func(slot int, s stats, err error) {
-		k, ok := known[slot]
-		if !ok {
-			k = control.Worker{Slot: slot, ID: s.ID, PID: s.PID, Port: w.boot.WorkerPort + slot, State: control.Ready}
-		}
-		d.Workers = append(d.Workers, workerStatus{k, s.Sessions, s.Sockets, s.Refused, s.Forwarded})
+	add := func(k control.Worker, s stats, err error) {
+		d.Workers = append(d.Workers, workerStatus{k, s.Sessions, s.Sockets, s.Refused, s.Forwarded, s.Dropped})
 		switch {
 		case err != nil && k.State == control.Ready:
-			d.Warnings = append(d.Warnings, "worker "+itoa(slot)+" does not answer")
+			d.Warnings = append(d.Warnings, "worker "+itoa(k.Slot)+" does not answer")
 		case k.State == control.GivenUp:
-			d.Warnings = append(d.Warnings, "worker "+itoa(slot)+" died too often and was given up: restart the cluster once its cause is mended")
+			d.Warnings = append(d.Warnings, "worker "+itoa(k.Slot)+" died too often and was given up: restart the cluster once its cause is mended")
 		}
 	}
-	add(w.boot.Slot, w.stats(), nil)
+	add(known[w.boot.Slot], w.stats(), nil)
 	var mu sync.Mutex
-	w.eachPeer(ctx, func(slot int, to peer) {
+	w.eachPeer(ctx, func(o bus.Worker, to peer) {
 		var s stats
 		err := w.peers.ask(ctx, to, statsPath, &s)
 		mu.Lock()
 		defer mu.Unlock()
-		add(slot, s, err)
+		switch {
+		case o.ID == "": // of this host: the master knows it
+			add(known[o.Slot], s, err)
+		case err == nil: // elsewhere; one that does not answer is gone, its lease runs out
+			add(control.Worker{Slot: o.Slot, ID: o.ID, PID: o.PID, Port: o.Port, State: control.Ready}, s, nil)
+		}
 	})
 	slices.SortFunc(d.Workers, func(a, b workerStatus) int {
 		return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.ID, b.ID))
@@ -99,7 +103,7 @@ func (w *Worker) collect(ctx context.Context, sid string) []trace.Entry {
 		return all
 	}
 	var mu sync.Mutex
-	w.eachPeer(ctx, func(_ int, to peer) {
+	w.eachPeer(ctx, func(_ bus.Worker, to peer) {
 		var theirs []trace.Entry
 		if w.peers.ask(ctx, to, tracePath+"?sid="+url.QueryEscape(sid), &theirs) == nil {
 			mu.Lock()
@@ -112,10 +116,10 @@ func (w *Worker) collect(ctx context.Context, sid string) []trace.Entry {
 }
 
 // eachPeer calls f for all other workers at once, and waits.
-func (w *Worker) eachPeer(ctx context.Context, f func(slot int, to peer)) {
+func (w *Worker) eachPeer(ctx context.Context, f func(o bus.Worker, to peer)) {
 	var wg sync.WaitGroup
 	for o, to := range w.peers.all(ctx) {
-		wg.Go(func() { f(o.Slot, to) })
+		wg.Go(func() { f(o, to) })
 	}
 	wg.Wait()
 }

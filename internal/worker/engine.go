@@ -4,6 +4,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +40,7 @@ func newEngine(w *Worker) *engine {
 
 	e := &engine{w: w, io: socket.NewServer(nil, nil)}
 	e.Handler = gated(ownOriginCheck(e.io.ServeHandler(opts)))
-	_ = e.io.Engine().On("connection", e.tellSID)
+	_ = e.io.Engine().On("connection", e.opened)
 	for _, ns := range []string{"/", "/ws"} {
 		_ = e.io.Of(ns, nil).On("connection", func(args ...any) { e.connected(ns, args[0].(*socket.Socket)) })
 	}
@@ -55,11 +56,20 @@ func ownOriginCheck(h http.Handler) http.Handler {
 	})
 }
 
-// tellSID tells the trace what a session that begins as a WebSocket is called:
-// its answer passes by no HTTP layer.
-func (e *engine) tellSID(args ...any) {
+// opened bounds what may wait for a new session's client, and tells the trace
+// what one that begins as a WebSocket is called: its answer passes by no HTTP
+// layer.
+func (e *engine) opened(args ...any) {
 	s, ok := args[0].(eio.Socket)
-	if !ok || s.Transport().Name() != transports.WEBSOCKET {
+	if !ok {
+		return
+	}
+	if s.ReadyState() == "closed" { // while it was opened: the library would keep it for ever
+		e.io.Engine().Clients().Delete(s.Id())
+		return
+	}
+	boundBacklog(s)
+	if s.Transport().Name() != transports.WEBSOCKET {
 		return
 	}
 	if rec, ok := s.Request().Request().Context().Value(recordKey{}).(*trace.Request); ok {
@@ -72,7 +82,7 @@ func (e *engine) has(sid string) bool {
 	return ok
 }
 
-func (e *engine) sessions() int { return int(e.io.Engine().ClientsCount()) }
+func (e *engine) sessions() int { return e.io.Engine().Clients().Len() }
 
 // close ends all sessions; their clients reconnect.
 func (e *engine) close() { e.io.Engine().Close() }
@@ -106,13 +116,21 @@ func (e *engine) connected(ns string, s *socket.Socket) {
 			ack(args, nil)
 		}
 	})
-	_ = s.On("disconnect", func(args ...any) {
-		e.sockets.Add(-1)
-		if member != nil {
-			member.Leave()
-		}
-		w.log.Info("disconnect", "namespace", ns, "sid", e.sidOf(s), "reason", first(args))
-	})
+	var once sync.Once
+	left := func(args ...any) {
+		once.Do(func() {
+			e.sockets.Add(-1)
+			if member != nil {
+				member.Leave()
+			}
+			w.log.Info("disconnect", "namespace", ns, "sid", e.sidOf(s), "reason", first(args))
+		})
+	}
+	_ = s.On("disconnect", left)
+	// The library keeps quiet about a client that was gone before it was there.
+	if s.Conn().ReadyState() != "open" && s.Conn().ReadyState() != "opening" {
+		left("transport close")
+	}
 }
 
 // sidOf returns the sid that the client was told.

@@ -61,6 +61,10 @@ func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, cluster
 		}
 		public = append(public, l)
 	}
+	var peer net.Listener
+	if n := len(public) - 1; boot.PeerFile {
+		public, peer = public[:n], public[n]
+	}
 	w, err := New(boot, info, log)
 	if err != nil {
 		return err
@@ -70,6 +74,9 @@ func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, cluster
 		for {
 			m, err := conn.Receive()
 			if err != nil { // the master is gone: so is who would restart or end this worker
+				if ctx.Err() == nil {
+					_ = os.RemoveAll(boot.Dir) // as it would have
+				}
 				os.Exit(1)
 			}
 			if m.Cluster != nil {
@@ -77,5 +84,5 @@ func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, cluster
 			}
 		}
 	}()
-	return w.Run(ctx, public, func() { _ = conn.Send(control.Message{Ready: true}) })
+	return w.Run(ctx, public, peer, func() { _ = conn.Send(control.Message{Ready: true}) })
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -29,7 +30,10 @@ type peers struct {
 }
 
 // A peer is another worker: where it takes requests, and the secret that lets in.
-type peer struct{ addr, secret string }
+type peer struct {
+	addr, secret string
+	header       http.Header // of the answer, should the peer be gone
+}
 
 func newPeers(w *Worker) *peers {
 	p := &peers{w: w}
@@ -52,9 +56,12 @@ func newPeers(w *Worker) *peers {
 			r.Out.Header.Set(clientHeader, r.In.RemoteAddr)
 			r.Out.Header.Set(secretHeader, to.secret)
 		},
-		// The owner is gone, and its sessions with it: the client starts over.
 		ErrorHandler: func(rw http.ResponseWriter, r *http.Request, _ error) {
-			rw.Header().Set(workerHeader, strconv.Itoa(w.boot.Slot))
+			if r.Context().Err() != nil { // the client has left: nothing is wrong
+				return
+			}
+			// The owner is gone, and its sessions with it: the client starts over.
+			maps.Copy(rw.Header(), r.Context().Value(peerKey{}).(peer).header)
 			w.refuseStranger(rw, r)
 		},
 		ErrorLog: discard,
@@ -74,6 +81,7 @@ func (p *peers) forwarder(find func(ctx context.Context, name string) (peer, boo
 			return
 		}
 		p.w.forwarded.Add(1)
+		to.header = rw.Header().Clone()
 		clear(rw.Header()) // the owner sets them all
 		p.proxy.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), peerKey{}, to)))
 	})
@@ -96,7 +104,7 @@ func (p *peers) registered(ctx context.Context, name string) (peer, bool) {
 		name += "-" + p.w.boot.Host // one cluster: its sids name slots
 	}
 	found, ok := p.w.registry.Lookup(ctx, name)
-	return peer{found.Addr, found.Secret}, ok && found.Addr != ""
+	return peer{addr: found.Addr, secret: found.Secret}, ok && found.Addr != ""
 }
 
 // slotOf returns the slot that a sid's name stands for.
@@ -129,34 +137,22 @@ func peerSocket(dir string, slot int) string {
 	return filepath.Join(dir, "worker-"+strconv.Itoa(slot)+".sock")
 }
 
-// listenPeers opens where this worker takes forwarded requests.
-func (w *Worker) listenPeers() (ls []net.Listener, err error) {
-	if w.boot.Dir != "" {
-		path := peerSocket(w.boot.Dir, w.boot.Slot)
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // the predecessor's
-			return nil, err
-		}
-		l, err := net.Listen("unix", path)
-		if err != nil {
-			return nil, fmt.Errorf("listen for forwarded requests: %w", err)
-		}
-		if err := os.Chmod(path, 0o600); err != nil {
-			l.Close()
-			return nil, err
-		}
-		ls = append(ls, l)
+// listenNeighbours opens where this worker takes requests that the workers of
+// this host forward.
+func (w *Worker) listenNeighbours() (net.Listener, error) {
+	path := peerSocket(w.boot.Dir, w.boot.Slot)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // the predecessor's
+		return nil, err
 	}
-	if w.boot.PeerAddr != "" {
-		l, err := net.Listen("tcp", w.boot.PeerAddr)
-		if err != nil {
-			for _, l := range ls {
-				l.Close()
-			}
-			return nil, fmt.Errorf("listen for forwarded requests: %w", err)
-		}
-		ls = append(ls, l)
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen for forwarded requests: %w", err)
 	}
-	return ls, nil
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
 // ask gets a small JSON answer from a peer.
@@ -181,22 +177,23 @@ func (p *peers) ask(ctx context.Context, to peer, path string, into any) error {
 
 func (p *peers) close() { p.transport.CloseIdleConnections() }
 
-// all returns the other workers by slot: this host's, or for a worker that
-// runs by itself those of the registry.
+// all returns the other workers: this host's, and those of other masters and
+// hosts that the registry knows, without a bus as it knew them last.
 func (p *peers) all(ctx context.Context) map[bus.Worker]peer {
 	found := map[bus.Worker]peer{}
-	if p.w.boot.Dir == "" {
-		registered, _ := p.w.registry.List(ctx) // without a bus, those known last
-		for _, o := range registered {
-			if o.ID != p.w.boot.ID {
-				found[o] = peer{o.Addr, o.Secret}
+	if p.w.boot.Dir != "" {
+		for _, o := range p.w.snapshot().Workers {
+			if o.Slot != p.w.boot.Slot {
+				found[bus.Worker{Slot: o.Slot}] = peer{addr: "unix:" + peerSocket(p.w.boot.Dir, o.Slot)}
 			}
 		}
-		return found
 	}
-	for _, o := range p.w.snapshot().Workers {
-		if o.Slot != p.w.boot.Slot {
-			found[bus.Worker{Slot: o.Slot}] = peer{addr: "unix:" + peerSocket(p.w.boot.Dir, o.Slot)}
+	if p.w.boot.Shared {
+		registered, _ := p.w.registry.List(ctx)
+		for _, o := range registered {
+			if o.ID != p.w.boot.ID && o.Host != p.w.boot.Host {
+				found[o] = peer{addr: o.Addr, secret: o.Secret}
+			}
 		}
 	}
 	return found

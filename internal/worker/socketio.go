@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/samedoor/samedoor/internal/session"
@@ -18,6 +19,9 @@ import (
 // maxPayload bounds a request's body, in bytes; the handshake tells it.
 const maxPayload = 1_000_000
 
+// maxSID bounds a sid, in bytes: a name, a dot and what the library makes up.
+const maxSID = 128
+
 // pollDeadline is how long the answer to a request may take to be read. A poll
 // is held for at most a ping interval of 25 s.
 const pollDeadline = 90 * time.Second
@@ -26,8 +30,13 @@ const pollDeadline = 90 * time.Second
 // forwarding workers alike: check it, then serve it here if this worker holds
 // its session, else leave it to the strategy.
 func (w *Worker) serveSocketIO(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("X-Content-Type-Options", "nosniff")
 	q := r.URL.Query()
-	sid := q.Get("sid")
+	sid := strings.Clone(q.Get("sid")) // or what remembers it would keep the whole URL
+	if len(sid) > maxSID {
+		w.refuse(rw, r)
+		return
+	}
 	rec := trace.Begin(w.ring, rw, r, w.boot.Slot, sid)
 	name, raw, tagged := session.Split(sid)
 	if tagged {
@@ -57,12 +66,11 @@ func (w *Worker) serveSocketIO(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rc := http.NewResponseController(rw)
-	if r.Method == http.MethodPost { // for the body; a poll is held longer than one may take to send
-		_ = rc.SetReadDeadline(time.Now().Add(30 * time.Second))
-	}
 	_ = rc.SetWriteDeadline(time.Now().Add(pollDeadline)) // a connection that becomes a WebSocket is freed of it
 
 	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
+	case q.Has("j"): // a script of any page could read the answer
+		serve(answer(http.StatusBadRequest, 3, "JSONP is not served"))
 	case q.Get("EIO") != "4":
 		serve(answer(http.StatusBadRequest, 5, "Unsupported protocol version"))
 	case kind == "application/octet-stream": // Engine.IO 3's binary payloads; the library ends the process over some

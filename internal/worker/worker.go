@@ -122,13 +122,21 @@ func Hash(name string) (strategies.PickFunc, error) {
 	return nil, errors.New("unknown hash " + strconv.Quote(name) + ": choose rendezvous or digits")
 }
 
-// Run serves the public listeners and the peers' until ctx is done, then says
-// goodbye to the clients. up is called once the worker serves.
-func (w *Worker) Run(ctx context.Context, public []net.Listener, up func()) error {
+// Run serves the public listeners, and those for other workers (elsewhere is
+// for other hosts', and may be nil), until ctx is done, then says goodbye to the
+// clients. up is called once the worker serves.
+func (w *Worker) Run(ctx context.Context, public []net.Listener, elsewhere net.Listener, up func()) error {
 	defer w.bus.Close()
-	peer, err := w.listenPeers()
-	if err != nil {
-		return err
+	var peer []net.Listener
+	if elsewhere != nil {
+		peer = append(peer, elsewhere)
+	}
+	if w.boot.Dir != "" {
+		l, err := w.listenNeighbours()
+		if err != nil {
+			return err
+		}
+		peer = append(peer, l)
 	}
 	// Nobody must meet a sid of a worker that the registry does not know. Without
 	// a bus there is no registry to know it; Register goes on trying.
@@ -164,7 +172,7 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, up func()) erro
 	g.Go(func() error { return ignoreDone(ctx, w.hub.Run(ctx)) })
 	g.Go(func() error { return ignoreDone(ctx, w.bus.Register(ctx, w.registration())) })
 	up()
-	err = g.Wait()
+	err := g.Wait()
 	w.peers.close()
 	return err
 }
@@ -228,6 +236,9 @@ func (w *Worker) ownPorts() []int {
 func (w *Worker) SetCluster(c control.Cluster) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if c.Version < w.cluster.Version {
+		return
+	}
 	moved := !slices.Equal(w.cluster.Live(), c.Live())
 	if w.cluster = c; moved {
 		close(w.changed)

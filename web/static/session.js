@@ -11,6 +11,8 @@ const DELAY_MAX = 2000; // …growing to this, so that a failing handshake can b
 
 const SETTLED = 5000; // ms over polling after which all is taken to be well
 
+const REST = 100; // ms between leaving `/` and joining it anew: the library closes the connection of who is quicker
+
 export class Session extends EventTarget {
   state = {
     wanted: false, // the button says so
@@ -73,7 +75,8 @@ export class Session extends EventTarget {
   /** Joins `/` anew, with fresh auth, over the connection there is. */
   rejoin() {
     if (!this.state.wanted) return;
-    this.root.disconnect().connect();
+    this.root.disconnect();
+    setTimeout(() => this.state.wanted && this.root.connect(), REST);
   }
 
   #starts() {
