@@ -102,7 +102,7 @@ var nginxes = []subject{
 		want: map[string]string{"hold": "failure: cut after 1", "idle": "failure: is cut after"}},
 	{name: "nginx with proxy_read_timeout below the ping interval", soak: true, exit: 1,
 		start: nginxConf{location: asTheSeed + "proxy_read_timeout 20s;\n}"}.start,
-		want:  map[string]string{"hold": "failure: cut after 20", "idle": "failure: is cut after 20"}},
+		want:  map[string]string{"hold": "failure: held polls are cut", "idle": "failure: is cut after"}},
 	{name: "nginx as installed, with the usual times", soak: true, start: nginxConf{}.start},
 	{name: "nginx with a small client_max_body_size", start: nginxSmall.start, exit: 1, mend: "payload", mended: nginxSmall.with(serverPart),
 		want: map[string]string{"payload": "failure: is refused"}},
