@@ -1,6 +1,7 @@
 # Two commands do all the set-up: `make run` and `make test`.
 GO     ?= go
 BIN    := bin/samedoor
+NODE   := internal/doctor/testdata/node
 CLIENT := web/node_modules/socket.io-client/dist/socket.io.esm.min.js
 FLAGS  ?=
 
@@ -25,9 +26,15 @@ $(CLIENT): web/package.json web/package-lock.json
 	npm ci --prefix web --no-audit --no-fund --loglevel=error
 	@touch $@
 
-## tools: install what the tests need (nginx, redis-server, a headless Chromium, the Playwright driver)
-tools:
+## tools: install what the tests need: nginx, redis-server, haproxy, apache2, caddy, a headless Chromium, the Playwright driver
+tools: $(NODE)/node_modules/socket.io/package.json
 	@./e2e/setup.sh
+
+# the Node servers that the doctor is tried on; setup.sh brings npm where there is none
+$(NODE)/node_modules/socket.io/package.json: $(NODE)/package.json $(NODE)/package-lock.json
+	@command -v npm >/dev/null || ./e2e/setup.sh
+	npm ci --prefix $(NODE) --no-audit --no-fund --loglevel=error
+	@touch $@
 
 ## test: everything, as CI runs it
 test: tools
@@ -49,7 +56,7 @@ fuzz: $(CLIENT)
 ## soak: what takes longer
 soak: tools
 	@$(MAKE) --no-print-directory build
-	SOAK=1 E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 60m ./e2e/clients
+	SOAK=1 E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 60m ./e2e/clients ./internal/doctor
 
 ## lint: gofmt, go vet, staticcheck
 lint: $(CLIENT)
@@ -62,4 +69,4 @@ bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 clean:
-	rm -rf bin web/node_modules e2e/node_modules e2e/artifacts
+	rm -rf bin web/node_modules $(NODE)/node_modules e2e/artifacts

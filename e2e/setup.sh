@@ -18,6 +18,9 @@ missing=()
 have node && have npm || missing+=(nodejs npm)
 have nginx || missing+=(nginx)
 have redis-server || missing+=(redis-server)
+have haproxy || missing+=(haproxy) # these three the doctor is tried on
+have apache2 || missing+=(apache2)
+have caddy || missing+=(caddy)
 have cc || missing+=(gcc libc6-dev) # for go test -race
 if [ -z "${E2E_CHROMIUM:-}" ] && ! have chromium-headless-shell && ! have chromium; then
   missing+=(chromium-headless-shell fonts-dejavu-core)
@@ -37,7 +40,7 @@ install() {
   out=$($sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
     install -y --no-install-recommends "$@" 2>&1) || die "apt-get install $*: $out"
   if [ -d /run/systemd/system ]; then # nor shall they start with the machine
-    for unit in nginx redis-server; do
+    for unit in nginx redis-server haproxy apache2 caddy; do
       case " $* " in *" $unit "*) $sudo systemctl -q disable --now "$unit" ;; esac
     done
   fi
