@@ -288,23 +288,32 @@ func BenchmarkIdle(b *testing.B) {
 		warm := dial(b, p, 100)
 		before := p.Usage(b, true)
 		clients := make([]*load.Client, n)
-		for i := range clients {
-			c, err := load.Upgrade(p.Addr)
-			if err != nil {
-				c, err = load.Upgrade(p.Addr)
-			}
-			if err != nil {
-				b.Fatal(err)
-			}
-			c.ClosePoll()
-			clients[i] = c
+		var wg sync.WaitGroup
+		for k := range 50 { // Node and the library need 100 ms for each
+			wg.Go(func() {
+				for i := k; i < n; i += 50 {
+					c, err := load.Upgrade(p.Addr)
+					if err != nil {
+						c, err = load.Upgrade(p.Addr)
+					}
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					c.ClosePoll()
+					clients[i] = c
+				}
+			})
 		}
+		wg.Wait()
 		time.Sleep(200 * time.Millisecond)
 		after := p.Usage(b, true)
 		b.ReportMetric(float64(after.RSS-before.RSS)/1024/n, "KiB/conn")
 		b.ReportMetric(float64(after.Goroutines-before.Goroutines)/n, "goroutines/conn")
 		for _, c := range append(clients, warm...) {
-			c.Close()
+			if c != nil {
+				c.Close()
+			}
 		}
 	})
 }
