@@ -25,7 +25,7 @@ func (s *Session) tick(now time.Time) {
 	case st.Status == Closing:
 		st.Status = Closed
 		s.mu.Unlock()
-		s.server.remove(s)
+		s.forget()
 		return
 	case st.Waiting && !now.Before(st.PongDue):
 		s.mu.Unlock()

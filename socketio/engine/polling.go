@@ -44,7 +44,7 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) *ConnectionError 
 	}
 	s.mu.Unlock()
 	if last {
-		s.server.remove(s)
+		s.forget()
 	}
 	answer(w, "text/plain; charset=UTF-8", b)
 

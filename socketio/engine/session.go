@@ -43,6 +43,7 @@ type Session struct {
 	writing   bool
 	spare     []Packet // the queue's other half
 	closeCode int      // a close frame follows the queue
+	closing   int      // closeCode of a Closing session, if its upgrade completes
 }
 
 // ID is the session's id, sid on the wire.
@@ -162,10 +163,6 @@ func (s *Session) end(reason string, err error, flush bool) {
 	}
 	s.state.Status = Closed
 	handler := s.handler
-	if probe := s.probe; probe != nil {
-		s.probe, s.probed = nil, false
-		defer probe.Close()
-	}
 	switch {
 	case s.conn != nil:
 		conn := s.conn
@@ -178,7 +175,7 @@ func (s *Session) end(reason string, err error, flush bool) {
 			s.mu.Unlock()
 			conn.Close()
 		}
-		s.server.remove(s)
+		s.forget()
 	default:
 		linger := lingers(reason)
 		if flush {
@@ -189,14 +186,28 @@ func (s *Session) end(reason string, err error, flush bool) {
 		if s.waiter != nil || linger == 0 {
 			s.release()
 			s.mu.Unlock()
-			s.server.remove(s)
+			s.forget()
 			break
 		}
-		s.state.Status = Closing // until the next poll
+		// Until the next poll, or the end of an upgrade: a client that has paused
+		// polling for one must find its WebSocket alive to hear of the close.
+		s.state.Status, s.closing = Closing, closeCode(reason, err)
 		s.server.wheel.Schedule(&s.timer, time.Now().Add(linger))
 		s.mu.Unlock()
 	}
 	s.contain("Closed", func() { handler.Closed(reason, err) })
+}
+
+// forget takes a closed session off the server, with a WebSocket that probes.
+func (s *Session) forget() {
+	s.server.remove(s)
+	s.mu.Lock()
+	probe := s.probe
+	s.probe, s.probed = nil, false
+	s.mu.Unlock()
+	if probe != nil {
+		probe.Close()
+	}
 }
 
 // lingers is how long a closed session waits for the poll that tells the client.

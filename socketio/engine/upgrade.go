@@ -75,13 +75,24 @@ func (s *Session) prove(c *socketConn) bool {
 		return false
 	}
 	s.mu.Lock()
-	if s.state.Status != Open {
+	if s.state.Status == Closed {
 		s.mu.Unlock()
 		return false
 	}
 	_ = c.SetReadDeadline(time.Time{})
 	s.probe, s.probed = nil, false
 	s.state.Transport, s.conn = WebSocket, c
+	if s.state.Status == Closing { // closed in the midst of it
+		s.state.Status = Closed
+		if n := len(s.state.Queue); n > 0 {
+			s.state.Queue = s.state.Queue[:n-1] // the close packet is for polling
+		}
+		s.closeCode = s.closing
+		c.abandon()
+		s.flush()
+		s.forget()
+		return true
+	}
 	s.release() // of a client that did not wait for its poll
 	s.flush()
 	return true

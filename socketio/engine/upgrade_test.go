@@ -128,3 +128,34 @@ func TestUpgradeUnderTraffic(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestCloseDuringUpgrade closes sessions whose clients have paused polling.
+func TestCloseDuringUpgrade(t *testing.T) {
+	f := serve(t, Options{})
+	sid := f.open()
+	s, _ := f.Session(sid)
+	c := f.dial(sid)
+	f.say(c, "2probe")
+	f.hear(c, "3probe")
+	_ = s.Send(Text("last"))
+	s.Close()
+	f.say(c, "5")
+	f.hear(c, "4last")
+	f.ended(c, websocket.CloseNormalClosure)
+	if f.Has(sid) || f.reason(sid) != ReasonForcedClose {
+		t.Error(f.reason(sid))
+	}
+
+	sid = f.open() // and one whose client polls on
+	s, _ = f.Session(sid)
+	c = f.dial(sid)
+	f.say(c, "2probe")
+	f.hear(c, "3probe")
+	s.Close()
+	if _, body := f.poll(sid); body != "1" {
+		t.Errorf("poll: %q", body)
+	}
+	if _, _, err := c.ReadMessage(); err == nil || f.Has(sid) {
+		t.Error("the probe goes on")
+	}
+}
