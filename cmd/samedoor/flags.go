@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,7 +23,7 @@ type shared struct {
 	NginxMethod string   `default:"ip_hash" help:"How nginx picks: ip_hash, hash or sid." placeholder:"NAME"`
 	Origins     []string `help:"Further origins whose pages may connect, such as https://chat.example; * for all." placeholder:"ORIGIN"`
 	Rate        float64  `default:"20" help:"Chat messages a second that a client may send, twice that at once; 0: no limit." placeholder:"N"`
-	Engine      string   `default:"zishang520" help:"Which Socket.IO server: zishang520." placeholder:"NAME" hidden:""`
+	Engine      string   `default:"native" help:"Which Socket.IO server: native, or the library zishang520." placeholder:"NAME"`
 	Log         string   `default:"text" help:"Format of the log on standard error: text or json." placeholder:"FORMAT"`
 }
 
@@ -45,8 +46,8 @@ func (f *shared) check(slots int) (strategies.Info, strategies.PickFunc, error) 
 		return info, nil, usage("--nginx-method goes with --strategy nginx, not %s: drop one of them", info.Name)
 	case f.PeerAddr != "" && f.Redis == "":
 		return info, nil, usage("--peer-addr needs --redis: other hosts learn of it there")
-	case f.Engine != "zishang520":
-		return info, nil, usage("--engine %s is not built yet: leave the flag away", f.Engine)
+	case !slices.Contains(worker.Engines, f.Engine):
+		return info, nil, usage("unknown engine %q: choose %s", f.Engine, strings.Join(worker.Engines, " or "))
 	case f.Log != "text" && f.Log != "json":
 		return info, nil, usage("unknown log format %q: choose text or json", f.Log)
 	case f.Rate < 0:

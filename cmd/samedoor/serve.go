@@ -62,7 +62,7 @@ func (c *serveCmd) Run(out io.Writer) error {
 	signal.Notify(reload, syscall.SIGHUP)
 	err = master.Run(ctx, master.Config{
 		Strategy: info, Workers: c.Workers, Addr: c.Addr, WorkerPort: c.WorkerPort,
-		Redis: c.Redis, PeerAddr: c.PeerAddr, Strict: c.Strict, Hash: c.Hash, HashFunc: hash,
+		Engine: c.Engine, Redis: c.Redis, PeerAddr: c.PeerAddr, Strict: c.Strict, Hash: c.Hash, HashFunc: hash,
 		NginxMethod: c.NginxMethod, Origins: c.Origins, MaxRestarts: c.MaxRestarts,
 		RestartDelay: c.RestartDelay, Rate: c.Rate, LogFormat: c.Log,
 	}, reload, out, logs.New(os.Stderr, c.Log).With("pid", os.Getpid()))

@@ -29,6 +29,7 @@ type Message struct {
 // Boot is all that a worker must know to serve its slot.
 type Boot struct {
 	Strategy   string
+	Engine     string // Socket.IO server: native or zishang520
 	Slot       int
 	ID         string // of this worker, across masters and hosts
 	Host       string // of this master: what IDs end with

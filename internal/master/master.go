@@ -31,6 +31,7 @@ type Config struct {
 	WorkerPort   int
 	Redis        string // URL; empty: an embedded bus
 	PeerAddr     string // host:port of slot 0 for other hosts, or empty
+	Engine       string
 	Strict       bool
 	Hash         string
 	HashFunc     strategies.PickFunc // what Hash names
@@ -114,7 +115,7 @@ func (m *Master) open() (err error) {
 		return fmt.Errorf("make a directory for this run: %w", err)
 	}
 	m.boot = control.Boot{
-		Strategy: m.Strategy.Name, Host: worker.RandomName(), WorkerPort: m.WorkerPort, Dir: m.dir,
+		Strategy: m.Strategy.Name, Engine: m.Engine, Host: worker.RandomName(), WorkerPort: m.WorkerPort, Dir: m.dir,
 		Strict: m.Strict, Hash: m.Hash, NginxMethod: m.NginxMethod, FrontSecret: rand.Text(), Secret: rand.Text(),
 		Origins: m.Origins, Rate: m.Rate, LogFormat: m.LogFormat,
 	}

@@ -32,8 +32,8 @@ type Request struct {
 func Begin(ring *Ring, w http.ResponseWriter, r *http.Request, slot int, sid string) *Request {
 	now := time.Now()
 	t := &Request{ring: ring, begun: now, sid: sid, e: Entry{
-		At: now.UnixMilli(), Method: known(r.Method, http.MethodGet, http.MethodPost, http.MethodOptions), Slot: slot, Step: "poll",
-		Transport: known(r.URL.Query().Get("transport"), "polling", "websocket"),
+		At: now.UnixMilli(), Method: Known(r.Method, http.MethodGet, http.MethodPost, http.MethodOptions), Slot: slot, Step: "poll",
+		Transport: Known(r.URL.Query().Get("transport"), "polling", "websocket"),
 	}}
 	switch {
 	case sid == "":
@@ -49,9 +49,9 @@ func Begin(ring *Ring, w http.ResponseWriter, r *http.Request, slot int, sid str
 	return t
 }
 
-// known returns s if it is one of some words, else "other": the ring shall not
+// Known returns s if it is one of some words, else "other": the ring shall not
 // keep whatever a client makes up.
-func known(s string, words ...string) string {
+func Known(s string, words ...string) string {
 	for _, w := range words {
 		if s == w {
 			return w

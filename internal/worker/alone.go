@@ -27,6 +27,7 @@ type AloneConfig struct {
 	WorkerPort   int
 	Redis        string // URL; empty: a bus of this worker's own
 	PeerAddr     string // host:port of slot 0, or empty
+	Engine       string
 	Strict       bool
 	Hash         string
 	NginxMethod  string
@@ -84,7 +85,7 @@ func Alone(ctx context.Context, c AloneConfig, log *slog.Logger) error {
 		}
 	}
 	boot := control.Boot{
-		Strategy: c.Info.Name, Slot: c.Slot, ID: c.ID, Host: host, Public: public.String(), WorkerPort: c.WorkerPort,
+		Strategy: c.Info.Name, Engine: c.Engine, Slot: c.Slot, ID: c.ID, Host: host, Public: public.String(), WorkerPort: c.WorkerPort,
 		Bus: url, Shared: true, Secret: rand.Text(), PeerAddr: PeerAddrOf(c.PeerAddr, c.Slot), Strict: c.Strict, Hash: c.Hash,
 		NginxMethod: c.NginxMethod, Origins: c.Origins, TrustProxies: c.TrustProxies, Rate: c.Rate, LogFormat: c.LogFormat,
 	}

@@ -34,7 +34,7 @@ type stats struct {
 
 func (w *Worker) stats() stats {
 	return stats{
-		ID: w.boot.ID, PID: pid, Sessions: w.engine.sessions(), Sockets: int(w.engine.sockets.Load()),
+		ID: w.boot.ID, PID: pid, Sessions: w.engine.sessions(), Sockets: int(w.sockets.Load()),
 		Refused: w.refused.Load(), Forwarded: w.forwarded.Load(), Dropped: w.hub.Dropped(),
 	}
 }
@@ -61,7 +61,7 @@ type workerStatus struct {
 // that does not answer soon keeps zeros, and a warning says so.
 func (w *Worker) describe(ctx context.Context) any {
 	c := w.snapshot()
-	d := description{Strategy: w.info.Name, Engine: EngineName, Workers: []workerStatus{}, Since: c.Since, Warnings: []string{}}
+	d := description{Strategy: w.info.Name, Engine: w.boot.Engine, Workers: []workerStatus{}, Since: c.Since, Warnings: []string{}}
 	known := map[int]control.Worker{}
 	for _, o := range c.Workers {
 		known[o.Slot] = o

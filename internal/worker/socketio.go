@@ -1,11 +1,8 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -38,7 +35,7 @@ func (w *Worker) serveSocketIO(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rec := trace.Begin(w.ring, rw, r, w.boot.Slot, sid)
-	name, raw, tagged := session.Split(sid)
+	name, _, tagged := session.Split(sid)
 	if tagged {
 		if slot, ok := w.slotOf(name); ok {
 			rec.Owner(slot)
@@ -80,11 +77,9 @@ func (w *Worker) serveSocketIO(rw http.ResponseWriter, r *http.Request) {
 	case r.ContentLength > maxPayload:
 		serve(http.HandlerFunc(tooLarge))
 	case sid == "":
-		serve(w.open(rec))
-	case tagged && name == w.name && w.engine.has(raw):
-		serve(w.local(raw))
-	case !tagged && w.engine.has(raw): // began as a WebSocket, which is not tagged
-		serve(w.local(raw))
+		w.open(rw, r)
+	case w.engine.has(sid):
+		w.engine.ServeHTTP(rw, r)
 	case tagged && name != w.name && !forwarded:
 		w.stranger.ServeHTTP(rw, r)
 	default: // ours, but over; not anybody's; or forwarded to the wrong worker
@@ -102,55 +97,27 @@ func (w *Worker) refuse(rw http.ResponseWriter, _ *http.Request) {
 // refuseStranger is refuse for strategies. What becomes of a stranger is
 // recorded by the worker that answers it, so a refusal is, a forward isn't.
 func (w *Worker) refuseStranger(rw http.ResponseWriter, r *http.Request) {
-	if rec, ok := r.Context().Value(recordKey{}).(*trace.Request); ok {
-		rw = rec.Writer()
-		defer rec.End()
-	}
-	w.refuse(rw, r)
+	rec := recordOf(r)
+	defer rec.End()
+	w.refuse(rec.Writer(), r)
 }
 
 // recordKey finds the request's *trace.Request in its context.
 type recordKey struct{}
 
-// open begins a session, and puts the worker's name into its sid.
-func (w *Worker) open(rec *trace.Request) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.opening.RLock()
-		defer w.opening.RUnlock()
-		if w.draining.Load() {
-			rw.Header().Set("Retry-After", "1")
-			rw.Header().Set("Connection", "close")
-			engineError(rw, http.StatusServiceUnavailable, 3, "This worker is being replaced: try again")
-			return
-		}
-		rec.Owner(w.boot.Slot)
-		out := session.Tagging(rw, w.name, rec.SetSID)
-		w.engine.ServeHTTP(out, r)
-		session.Finish(out)
-	})
-}
+func recordOf(r *http.Request) *trace.Request { return r.Context().Value(recordKey{}).(*trace.Request) }
 
-// local returns the Engine.IO server, for a session by its sid without name.
-func (w *Worker) local(raw string) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		r = r.Clone(r.Context())
-		q := r.URL.Query()
-		q.Set("sid", raw)
-		r.URL.RawQuery = q.Encode()
-		// The whole body first: of one that is cut short the library would run what
-		// it can.
-		body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, maxPayload))
-		if errors.As(err, new(*http.MaxBytesError)) {
-			tooLarge(rw, r)
-			return
-		}
-		if err != nil { // the client has left, or was too slow
-			engineError(rw, http.StatusBadRequest, 3, "Bad request")
-			return
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
+// open begins a session, unless the worker is about to end.
+func (w *Worker) open(rw http.ResponseWriter, r *http.Request) {
+	w.opening.RLock()
+	defer w.opening.RUnlock()
+	if !w.draining.Load() {
 		w.engine.ServeHTTP(rw, r)
-	})
+		return
+	}
+	rw.Header().Set("Retry-After", "1")
+	rw.Header().Set("Connection", "close")
+	engineError(rw, http.StatusServiceUnavailable, 3, "This worker is being replaced: try again")
 }
 
 func tooLarge(rw http.ResponseWriter, _ *http.Request) {

@@ -45,7 +45,7 @@ type Worker struct {
 
 	strategy strategies.Strategy
 	stranger http.Handler // what the strategy does with one
-	engine   *engine
+	engine   engine
 	peers    *peers
 	ring     *trace.Ring
 	bus      *bus.Bus
@@ -56,6 +56,7 @@ type Worker struct {
 	draining           atomic.Bool
 	opening            sync.RWMutex // held for reading while a session is opened
 	refused, forwarded atomic.Int64
+	sockets            atomic.Int64 // connected, in all namespaces
 
 	mu      sync.Mutex // guards the following
 	cluster control.Cluster
@@ -95,7 +96,10 @@ func New(boot control.Boot, info strategies.Info, log *slog.Logger) (*Worker, er
 	w.hub = chat.NewHub(chat.Options{
 		Bus: b, WorkerID: boot.ID, Slot: boot.Slot, Strategy: info.Name, Rate: boot.Rate, Log: log,
 	})
-	w.engine = newEngine(w)
+	w.engine = newNative(w)
+	if boot.Engine == Library {
+		w.engine = newLibrary(w)
+	}
 	w.peers = newPeers(w)
 	w.stranger = w.strategy.Route(strategies.Worker{
 		Refuse:     http.HandlerFunc(w.refuseStranger),

@@ -10,3 +10,8 @@ import (
 func TestConformance(t *testing.T) {
 	strategytest.Run(t, master.Info, strategytest.Want{Sticky: true, Exact: true})
 }
+
+// TestLibrary keeps the other Socket.IO server selectable.
+func TestLibrary(t *testing.T) {
+	strategytest.Run(t, master.Info, strategytest.Want{Sticky: true, Exact: true, Args: []string{"--engine", "zishang520"}})
+}
