@@ -30,7 +30,7 @@ type exam struct {
 	affinity    string
 	workers     *Estimate
 	sticky      bool
-	first       *session // opened by reachable, used up by namespace
+	first       *session // opened by reachable
 	firstAnswer *Answer
 
 	mu      sync.Mutex
@@ -211,7 +211,10 @@ func (e *exam) sight() Proxy {
 }
 
 // followed counts the follow-ups made after the sticky check.
-func (e *exam) followed(a *Answer) {
+func (e *exam) followed(s *session, a *Answer) {
+	if a.stranger() && s.old(a) {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.follows++

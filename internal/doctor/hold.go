@@ -41,7 +41,7 @@ var hold = &Check{
 				}
 			}
 			if s.spoiled.Store(a.Took > early); a.Took <= early {
-				e.followed(a)
+				e.followed(s, a)
 			}
 			answers <- a
 		}()

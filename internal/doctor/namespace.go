@@ -9,15 +9,20 @@ var namespace = &Check{
 	Name: "namespace",
 	Doc:  "the namespace can be connected to",
 	Run: func(ctx context.Context, e *exam, f *Finding) {
-		s := e.first
-		defer s.door.shut()
+		d := e.door(e.from(0))
+		defer d.shut()
+		s, a := e.open(ctx, d, nil) // that of reachable may be long gone
+		if s == nil {
+			f.skip("no session to connect: %s", a)
+			return
+		}
 		at := to{door: s.door, origin: true}
 		packet := connectPacket(e.o.Namespace, e.o.Auth)
-		a := s.send(ctx, "POST", packet, at, call{}) // refused by a stranger, it may be repeated
+		a = s.send(ctx, "POST", packet, at, call{}) // refused by a stranger, it may be repeated
 		for i := 1; i < e.tries() && a.stranger(); i++ {
 			a = s.send(ctx, "POST", packet, to{origin: true}, call{})
 		}
-		e.followed(a)
+		e.followed(s, a)
 		if !taken(a) {
 			f.saw(a)
 			switch {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // A session is one of the server's, opened by polling through a door.
@@ -16,6 +17,18 @@ type session struct {
 	door    *door
 	cookies []string    // name=value, as the handshake set them
 	spoiled atomic.Bool // something else than a stranger may have ended it
+	born    time.Time   // when it was asked for, before the server opened it
+}
+
+// old tells that the server may have ended the session by itself when it gave
+// an answer: no ping of it is answered, and Node's socket.io gives up after 45
+// seconds those that join no namespace. A stranger proves nothing then.
+func (s *session) old(a *Answer) bool {
+	limit := 40 * time.Second
+	if d := s.PingInterval + s.PingTimeout; d > 0 {
+		limit = min(limit, d)
+	}
+	return a.At.Add(a.Took).Sub(s.born) >= limit
 }
 
 // open begins a session through a door; nil unless the answer is a handshake.
@@ -34,7 +47,7 @@ func (e *exam) open(ctx context.Context, d *door, header http.Header) (*session,
 // adopt makes a session of a handshake.
 func (e *exam) adopt(d *door, a *Answer, h Hello) *session {
 	a.Body = strings.ReplaceAll(a.Body, h.SID, short(h.SID))
-	s := &session{Hello: h, e: e, door: d}
+	s := &session{Hello: h, e: e, door: d, born: a.At}
 	for _, c := range (&http.Response{Header: a.Header}).Cookies() {
 		if c.MaxAge >= 0 && c.Value != "" {
 			s.cookies = append(s.cookies, c.Name+"="+c.Value)
@@ -100,7 +113,7 @@ func (s *session) reach(ctx context.Context, try func() *Answer) *Answer {
 		a = try()
 	}
 	if !s.spoiled.Load() {
-		s.e.followed(a)
+		s.e.followed(s, a)
 	}
 	if a.Err != nil || a.Status >= 400 {
 		s.spoiled.Store(true)

@@ -72,11 +72,54 @@ type stickiness struct {
 	f        *Finding
 	polling  context.Context
 	sessions []*session
-	polls    []chan *Answer
+	polls    []*poll
 
 	kept, without, same, moved tally
 
-	broke bool // the allowed requests were used up
+	broke   bool // the allowed requests were used up
+	expired int  // strangers to sessions that may have ended by themselves
+}
+
+// A poll is one that is held over the connection that opened its session.
+type poll struct {
+	done chan struct{}
+	a    *Answer // once done
+}
+
+// enough follow-ups are what a verdict needs, where some had to be discarded.
+const enough = 6
+
+// count adds a follow-up of the i-th session to a tally. A stranger counts
+// only if the session is known to live.
+func (s *stickiness) count(ctx context.Context, t *tally, i int, a *Answer) {
+	if a.stranger() && !s.lives(ctx, i, a) {
+		s.expired++
+		return
+	}
+	t.add(a)
+}
+
+// lives tells whether the i-th session was there when a stranger answered.
+func (s *stickiness) lives(ctx context.Context, i int, a *Answer) bool {
+	ses := s.sessions[i]
+	if ses.old(a) {
+		return false
+	}
+	select {
+	case <-s.polls[i].done:
+	default:
+		return true // its owner holds the poll
+	}
+	if s.polls[i].a.stranger() {
+		return true // not even its own connection leads to it
+	}
+	for range 3 {
+		own := ses.knock(ctx, to{door: ses.door})
+		if !own.stranger() {
+			return taken(own)
+		}
+	}
+	return false
 }
 
 // open opens the sessions, each through a connection of its own, and with
@@ -109,11 +152,12 @@ func (s *stickiness) open(ctx context.Context) bool {
 			return false
 		}
 		seen[ses.SID] = true
-		answer := make(chan *Answer, 1)
+		p := &poll{done: make(chan struct{})}
 		go func() {
-			answer <- ses.send(s.polling, "GET", "", to{door: d}, call{held: true, wait: time.Minute})
+			defer close(p.done)
+			p.a = ses.send(s.polling, "GET", "", to{door: d}, call{held: true, wait: time.Minute})
 		}()
-		s.sessions, s.polls = append(s.sessions, ses), append(s.polls, answer)
+		s.sessions, s.polls = append(s.sessions, ses), append(s.polls, p)
 	}
 	return true
 }
@@ -124,12 +168,12 @@ func (s *stickiness) open(ctx context.Context) bool {
 // robin answers from the same worker.
 func (s *stickiness) follow(ctx context.Context) {
 	type step struct {
-		*session
+		i    int // of the session
 		bare bool
 	}
 	var units [][]step // kept together
 	for i, ses := range s.sessions {
-		kept, bare := step{ses, false}, step{ses, true}
+		kept, bare := step{i, false}, step{i, true}
 		cookies := len(ses.cookies) > 0
 		switch {
 		case i == 0:
@@ -146,11 +190,11 @@ func (s *stickiness) follow(ctx context.Context) {
 	rand.Shuffle(len(units), func(i, j int) { units[i], units[j] = units[j], units[i] })
 	steps := slices.Concat(units...)
 	for _, st := range steps {
-		a := st.knock(ctx, to{noCookies: st.bare})
+		a := s.sessions[st.i].knock(ctx, to{noCookies: st.bare})
 		if st.bare {
-			s.without.add(a)
+			s.count(ctx, &s.without, st.i, a)
 		} else {
-			s.kept.add(a)
+			s.count(ctx, &s.kept, st.i, a)
 		}
 		s.broke = s.broke || a.Err == errBudget
 	}
@@ -163,7 +207,7 @@ func (s *stickiness) across(ctx context.Context) {
 	}
 	for i, ses := range s.sessions {
 		for j := range min(len(s.e.o.From)-1, 3) {
-			s.moved.add(ses.knock(ctx, to{from: s.e.from(i + 1 + j)}))
+			s.count(ctx, &s.moved, i, ses.knock(ctx, to{from: s.e.from(i + 1 + j)}))
 		}
 	}
 }
@@ -174,27 +218,28 @@ func (s *stickiness) leave(ctx context.Context) {
 	for _, i := range rand.Perm(len(s.sessions)) {
 		ses := s.sessions[i]
 		a := ses.send(ctx, "POST", "1", fresh, call{})
-		s.kept.add(a)
+		s.count(ctx, &s.kept, i, a)
 		for n := 0; n < 2 && a.stranger(); n++ {
 			a = ses.send(ctx, "POST", "1", fresh, call{})
 		}
 		s.e.closed(ses) // if not by this, then with its poll
 	}
 	late := time.After(200 * time.Millisecond)
-	for _, poll := range s.polls {
+	add := func(i int) {
+		if a := s.polls[i].a; a.Reused && !(a.stranger() && s.sessions[i].old(a)) {
+			s.same.add(a)
+		}
+	}
+	for i, p := range s.polls {
 		select {
-		case a := <-poll:
-			if a.Reused {
-				s.same.add(a)
-			}
+		case <-p.done:
+			add(i)
 			continue
 		default:
 		}
 		select {
-		case a := <-poll:
-			if a.Reused {
-				s.same.add(a)
-			}
+		case <-p.done:
+			add(i)
 		case <-late:
 			late = time.After(0)
 			s.same.add(&Answer{Status: 200}) // the owner holds it
@@ -213,6 +258,14 @@ func (s *stickiness) judge(ctx context.Context) {
 	if s.broke {
 		f.skip("%v", errBudget)
 		e.stop = errBudget.Error()
+		return
+	}
+	if s.expired > 0 && s.kept.all+s.moved.all < enough && !s.kept.missed() && !s.without.missed() {
+		e.sticky = true // as far as is known
+		f.warn("too slow to judge: sessions end before their follow-ups are answered")
+		f.tell("%s in time, %d to sessions that had ended or may have", count(s.kept.all, "answer"), s.expired)
+		f.because("", "The announced pings leave less time than the follow-ups take here, or the server gives sessions up early.")
+		f.advise("Ask with --sessions 1, from nearby, or raise pingInterval and pingTimeout.")
 		return
 	}
 	if total == 0 || s.kept.all == 0 {
@@ -313,6 +366,9 @@ func (s *stickiness) measure(ctx context.Context) string {
 			t.door = d // a balancer of requests: one connection keeps to one of its own processes
 		}
 		a := ses.knock(ctx, t)
+		if a.stranger() && ses.old(a) {
+			break
+		}
 		if a.Err != nil || !(taken(a) || a.stranger()) {
 			break
 		}
@@ -366,7 +422,7 @@ func (s *stickiness) connections(ctx context.Context) (*Estimate, string) {
 				next = (met[len(met)-1] + 1 + i) % len(distinct)
 			}
 			a := distinct[next].knock(ctx, to{door: d})
-			if !a.Reused || a.Err != nil || !(taken(a) || a.stranger()) {
+			if !a.Reused || a.Err != nil || !(taken(a) || a.stranger()) || a.stranger() && distinct[next].old(a) {
 				return nil, ""
 			}
 			if taken(a) {

@@ -31,7 +31,7 @@ var upgrade = &Check{
 			strays++
 		}
 		if conn != nil && strays > 0 {
-			e.followed(stray) // now and then: like any other follow-up
+			e.followed(s, stray) // now and then: like any other follow-up
 		}
 		if conn == nil {
 			refusedUpgrade(ctx, e, f, a, s)
