@@ -312,6 +312,7 @@ func (e *exam) dial(ctx context.Context, s *session, o wsOptions) (*websocket.Co
 		return nil, a
 	}
 	defer release()
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, e.o.Timeout)
 	defer cancel()
 	u := e.url(c)
@@ -331,9 +332,18 @@ func (e *exam) dial(ctx context.Context, s *session, o wsOptions) (*websocket.Co
 	for _, k := range []string{"Upgrade", "Connection", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions"} {
 		h.Del(k) // the dialer refuses to have them twice
 	}
-	d := websocket.Dialer{NetDialContext: e.dialer(from).DialContext, TLSClientConfig: e.tls(), EnableCompression: o.deflate}
+	free := func() bool { return true }
+	open := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := e.dialer(from).DialContext(ctx, network, addr)
+		if err == nil { // the dialer itself heeds only the time
+			free = context.AfterFunc(whole, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+		}
+		return c, err
+	}
+	d := websocket.Dialer{NetDialContext: open, TLSClientConfig: e.tls(), EnableCompression: o.deflate}
 	a.At = time.Now()
 	conn, resp, err := d.DialContext(ctx, u.String(), h)
+	free()
 	a.Took = time.Since(a.At)
 	if resp != nil {
 		b, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody)) // gorilla keeps the first KiB

@@ -111,7 +111,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	start := time.Now()
 	r := &Report{Schema: schema, At: start.UTC().Truncate(time.Second), Quick: o.Quick}
-	defer e.end()
+	defer func() { e.end(ctx.Err() != nil) }()
 
 	run := func(c *Check) *Finding {
 		f := &Finding{Check: c.Name, Status: OK}

@@ -241,8 +241,12 @@ func (e *exam) closed(s *session) {
 }
 
 // end closes what the checks left open, politely but once.
-func (e *exam) end() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+func (e *exam) end(interrupted bool) {
+	patience := 2 * time.Second
+	if interrupted {
+		patience = 300 * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	e.mu.Lock()
 	left := slices.Clone(e.live)
