@@ -73,6 +73,7 @@ func (c *doctorCmd) Run(out io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal kills
 	if c.Watch > 0 {
 		return c.watch(ctx, o, out)
 	}
@@ -118,7 +119,7 @@ func (c *doctorCmd) options() (o doctor.Options, err error) {
 	var auth json.RawMessage
 	if c.Auth != "" {
 		var object map[string]any
-		if json.Unmarshal([]byte(c.Auth), &object) != nil { // not repeated: it may be secret
+		if json.Unmarshal([]byte(c.Auth), &object) != nil || object == nil { // not repeated: it may be secret
 			return o, usage("--auth is not a JSON object: write it like '{\"token\":\"…\"}'")
 		}
 		auth = json.RawMessage(c.Auth)
@@ -203,7 +204,10 @@ func (c *doctorCmd) watch(ctx context.Context, o doctor.Options, out io.Writer) 
 		}
 		select {
 		case <-ctx.Done():
-			if before != nil && before.Exit != 0 {
+			if before == nil {
+				return silentError(1)
+			}
+			if before.Exit != 0 {
 				return silentError(before.Exit)
 			}
 			return nil
@@ -230,8 +234,8 @@ func progress(o *doctor.Options, w *os.File) (end func()) {
 		if d := time.Since(start); d > 3*time.Second {
 			line += fmt.Sprintf(" · %.0f s", d.Seconds())
 		}
-		if r := []rune(line); len(r) > width-1 {
-			line = string(r[:width-2]) + "…"
+		if r := []rune(line); len(r) > max(0, width-1) {
+			line = string(r[:max(0, width-2)]) + "…"
 		}
 		fmt.Fprintf(w, "\r\x1b[K%s", line)
 	}
