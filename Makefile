@@ -9,7 +9,10 @@ FLAGS  ?=
 export PATH := $(PATH):/usr/sbin
 export GOFLAGS := $(GOFLAGS) -tags=nomsgpack -buildvcs=false
 
-.PHONY: run build assets tools test e2e fuzz soak bench lint clean
+.PHONY: help run build assets tools test e2e fuzz soak bench lint clean
+
+help:
+	@sed -n 's/^## /  make /p' Makefile
 
 ## run: build and start with embedded defaults; FLAGS="--strategy none" passes flags
 run: build

@@ -53,7 +53,7 @@ func (s *Site) Handler() http.Handler {
 	get("/readyz", s.ready)
 	get("/cluster", func(c *gin.Context) { c.JSON(http.StatusOK, s.Cluster(c.Request.Context())) })
 	get("/route", s.route)
-	get("/trace", func(c *gin.Context) { c.JSON(http.StatusOK, s.Trace(c.Request.Context(), c.Query("sid"))) })
+	get("/trace", s.trace)
 	r.NoRoute(s.harden, func(c *gin.Context) { c.String(http.StatusNotFound, "nothing here: the page is at /page\n") })
 	return r
 }
@@ -108,6 +108,16 @@ func (s *Site) ready(c *gin.Context) {
 		return
 	}
 	c.String(http.StatusOK, "ok")
+}
+
+// trace tells what the workers saw of a session; who knows its sid may ask.
+func (s *Site) trace(c *gin.Context) {
+	sid := c.Query("sid")
+	if sid == "" {
+		c.JSON(http.StatusBadRequest, gin.H{"error": "name a session: /trace?sid=… with the Engine.IO sid (socket.io.engine.id)"})
+		return
+	}
+	c.JSON(http.StatusOK, s.Trace(c.Request.Context(), sid))
 }
 
 // route answers a page that was rendered in the browser: where to connect.

@@ -47,7 +47,7 @@ func exit(err error, stderr io.Writer) {
 
 // cli is the command line. Every flag also reads SAMEDOOR_<FLAG>.
 type cli struct {
-	Serve   serveCmd   `cmd:"" default:"withargs" help:"Start a master and its workers (what a bare samedoor does)."`
+	Serve   serveCmd   `cmd:"" default:"withargs" help:"Start a master and its workers (what a bare samedoor does). SIGHUP replaces the workers one by one."`
 	Worker  workerCmd  `cmd:"" help:"Serve one slot by itself: in a container, or on another host."`
 	Doctor  doctorCmd  `cmd:"" help:"Say what is wrong with a Socket.IO deployment, and how to mend it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -66,7 +66,7 @@ Samedoor starts several workers behind one address and a page to click on: see t
   samedoor --strategy none       # the failing control
   samedoor --strategy nginx --workers 8
 
-Every flag can also be set in the environment: --worker-port as SAMEDOOR_WORKER_PORT.`
+samedoor serve --help explains its flags. Every flag can also be set in the environment: --worker-port as SAMEDOOR_WORKER_PORT.`
 
 // run parses args and runs the command they name.
 func run(args []string, stdout, stderr io.Writer) error {
@@ -89,7 +89,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return nil
 	}
 	if err != nil {
-		return usage("%w (samedoor --help lists all flags)", err)
+		return usage("%w (samedoor COMMAND --help lists its flags)", err)
 	}
 	return ctx.Run()
 }

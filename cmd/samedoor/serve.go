@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -55,6 +57,11 @@ func (c *serveCmd) Run(out io.Writer) error {
 	info, hash, err := c.check(c.Workers)
 	if err != nil {
 		return err
+	}
+	_, port, _ := net.SplitHostPort(c.Addr) // checked above
+	public, _ := strconv.Atoi(port)
+	if own := info.Name == "server" || info.Name == "nginx"; own && public >= c.WorkerPort && public < c.WorkerPort+c.Workers {
+		return usage("--addr %s is one of the workers' ports, %d to %d: choose another, or another --worker-port", c.Addr, c.WorkerPort, c.WorkerPort+c.Workers-1)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -198,9 +198,9 @@ func TestGivenUp(t *testing.T) {
 			}
 		}
 		clustertest.Until(t, 3*time.Second, "slot 1 given up", givenUp(1))
-		if !strings.Contains(c.Log(), "ERROR slot given up") {
-			t.Error("the log does not say it loudly")
-		}
+		clustertest.Until(t, 2*time.Second, "the log says it loudly", func() bool {
+			return strings.Contains(c.Log(), "ERROR slot given up")
+		})
 		if w := c.Status().Warnings; len(w) != 1 || !strings.Contains(w[0], "1") {
 			t.Errorf("/cluster warns %q", w)
 		}

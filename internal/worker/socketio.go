@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -89,8 +90,9 @@ func (w *Worker) serveSocketIO(rw http.ResponseWriter, r *http.Request) {
 
 // refuse answers a request for a session that this worker does not hold, as
 // Socket.IO does: the client starts over.
-func (w *Worker) refuse(rw http.ResponseWriter, _ *http.Request) {
+func (w *Worker) refuse(rw http.ResponseWriter, r *http.Request) {
 	w.refused.Add(1)
+	drainBody(r)
 	engineError(rw, http.StatusBadRequest, 1, "Session ID unknown")
 }
 
@@ -125,7 +127,19 @@ func tooLarge(rw http.ResponseWriter, _ *http.Request) {
 }
 
 func answer(status, code int, message string) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { engineError(rw, status, code, message) })
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		drainBody(r)
+		engineError(rw, status, code, message)
+	})
+}
+
+// drainBody reads what comes with a request that is refused: where the client
+// (or a proxy, as nginx by default) asks to close the connection, net/http would
+// reset it under the body, and the answer may be lost.
+func drainBody(r *http.Request) {
+	if r.ContentLength > 0 && r.ContentLength <= maxPayload {
+		_, _ = io.CopyN(io.Discard, r.Body, r.ContentLength)
+	}
 }
 
 // engineError answers as Engine.IO does: {"code":…,"message":"…"}.

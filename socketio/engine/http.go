@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -47,6 +48,11 @@ func (e *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if e.opts.Headers != nil {
 		e.opts.Headers(w.Header(), r, q.sid)
+	}
+	if n := r.ContentLength; n > 0 && n <= int64(e.opts.MaxPayload) {
+		// Where the client asks to close the connection, net/http would reset it
+		// under an unread body, and the answer may be lost.
+		_, _ = io.CopyN(io.Discard, r.Body, n)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
