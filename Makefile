@@ -1,12 +1,15 @@
 # Two commands do all the set-up: `make run` and `make test`.
 GO     ?= go
 BIN    := bin/samedoor
-NODE   := internal/doctor/testdata/node
+# npm packages that tests meet: servers for the doctor, peers for our own server
+NODE   := internal/doctor/testdata/node socketio/testdata/node
+PEERS  := $(NODE:%=%/node_modules/socket.io/package.json)
 CLIENT := web/node_modules/socket.io-client/dist/socket.io.esm.min.js
 FLAGS  ?=
 
 # gin's msgpack is not used here and costs a fifth of a cold build
 export PATH := $(PATH):/usr/sbin
+export NODE_SOCKETIO := $(CURDIR)/socketio/testdata/node/node_modules
 export GOFLAGS := $(GOFLAGS) -tags=nomsgpack -buildvcs=false
 
 .PHONY: help run build assets tools test e2e fuzz soak bench lint clean
@@ -30,13 +33,13 @@ $(CLIENT): web/package.json web/package-lock.json
 	@touch $@
 
 ## tools: install what the tests need: nginx, redis-server, haproxy, apache2, caddy, a headless Chromium, the Playwright driver
-tools: $(NODE)/node_modules/socket.io/package.json
+tools: $(PEERS)
 	@./e2e/setup.sh
 
-# the Node servers that the doctor is tried on; setup.sh brings npm where there is none
-$(NODE)/node_modules/socket.io/package.json: $(NODE)/package.json $(NODE)/package-lock.json
+# setup.sh brings npm where there is none
+%/node_modules/socket.io/package.json: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || ./e2e/setup.sh
-	npm ci --prefix $(NODE) --no-audit --no-fund --loglevel=error
+	npm ci --prefix $* --no-audit --no-fund --loglevel=error
 	@touch $@
 
 ## test: everything, as CI runs it
@@ -60,6 +63,7 @@ fuzz: $(CLIENT)
 soak: tools
 	@$(MAKE) --no-print-directory build
 	SOAK=1 E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 60m ./e2e/clients ./internal/doctor
+	SOAK=1 E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 30m -run Soak ./socketio/...
 
 ## lint: gofmt, go vet, staticcheck
 lint: $(CLIENT)
@@ -68,8 +72,8 @@ lint: $(CLIENT)
 	@$(GO) tool staticcheck ./...
 
 ## bench: benchmarks
-bench: build
+bench: build $(PEERS)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 clean:
-	rm -rf bin web/node_modules $(NODE)/node_modules e2e/artifacts
+	rm -rf bin web/node_modules $(NODE:%=%/node_modules) e2e/artifacts

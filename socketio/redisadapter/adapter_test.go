@@ -199,6 +199,9 @@ func TestRedisGoesAndComesBack(t *testing.T) {
 func TestWithNode(t *testing.T) {
 	modules := os.Getenv("NODE_SOCKETIO")
 	if modules == "" {
+		if os.Getenv("E2E_REQUIRED") != "" {
+			t.Fatal("NODE_SOCKETIO is not set: make test sets it")
+		}
 		t.Skip("NODE_SOCKETIO is not set")
 	}
 	mini := miniredis.RunT(t)
