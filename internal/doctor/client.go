@@ -70,6 +70,7 @@ type Answer struct {
 	Took    time.Duration
 	At      time.Time
 	Reused  bool // the connection had carried a request before
+	alien   bool // answered as this server answers a sid that it never gave
 }
 
 // engine returns the refusal of an Engine.IO server.
@@ -83,7 +84,7 @@ func (a *Answer) engine() (engineError, bool) {
 // stranger tells that the request reached a worker without the session.
 func (a *Answer) stranger() bool {
 	e, ok := a.engine()
-	return ok && e.Code == codeUnknownSID
+	return ok && e.Code == codeUnknownSID || a.alien
 }
 
 // page tells that a person's page came back.
@@ -272,6 +273,7 @@ func (d *door) do(ctx context.Context, c call, s *session) *Answer {
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	a.Status, a.Header, a.Body, a.Err, a.Took = resp.StatusCode, resp.Header, string(b), err, time.Since(a.At)
 	if sid != "" {
+		a.alien = e.alien != nil && a.Status == e.alien.Status && strings.ReplaceAll(a.Body, sid, "") == e.alien.Body
 		a.Body = strings.ReplaceAll(a.Body, sid, short(sid))
 	}
 	e.noticed(a, !c.held)

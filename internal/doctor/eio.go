@@ -128,12 +128,14 @@ const (
 // other languages send the message alone, as a JSON string or as plain text.
 func parseError(body string) (engineError, bool) {
 	var e struct {
-		Code    *int   `json:"code"`
-		Message string `json:"message"`
+		Code    json.RawMessage `json:"code"` // a number, or one in quotes (socketioxide)
+		Message string          `json:"message"`
 	}
 	body = strings.TrimSpace(body)
-	if json.Unmarshal([]byte(body), &e) == nil && e.Code != nil && e.Message != "" {
-		return engineError{*e.Code, e.Message}, true
+	if json.Unmarshal([]byte(body), &e) == nil && e.Message != "" {
+		if code, err := strconv.Atoi(strings.Trim(string(e.Code), `"`)); err == nil {
+			return engineError{code, e.Message}, true
+		}
 	}
 	var s string
 	if json.Unmarshal([]byte(body), &s) != nil {

@@ -31,6 +31,7 @@ type exam struct {
 	workers     *Estimate
 	sticky      bool
 	first       *session // opened by reachable
+	alien       *Answer  // to a sid that the server never gave, without that sid; nil: tells nothing
 	firstAnswer *Answer
 
 	mu      sync.Mutex

@@ -102,7 +102,7 @@ func (s *session) knock(ctx context.Context, t to) *Answer {
 }
 
 // taken tells that a POST arrived at the session.
-func taken(a *Answer) bool { return a.Err == nil && a.Status == http.StatusOK }
+func taken(a *Answer) bool { return a.Err == nil && a.Status == http.StatusOK && !a.page() }
 
 // reach repeats a request that met strangers, so that what lies behind a
 // balancer that is not sticky can be examined all the same. It is for

@@ -2,10 +2,14 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,12 +28,12 @@ type tally struct {
 	all, hits int
 	stray     *Answer // one that met a stranger
 	other     *Answer // one that failed in another way
+	failed    int     // how many did
 }
 
 func (t *tally) add(a *Answer) {
 	switch {
-	case a.Err != nil || a.Status == 0 || a.Status >= 500:
-		t.other = a
+	case a.Err == errBudget || errors.Is(a.Err, context.Canceled):
 	case a.stranger():
 		t.all++
 		t.stray = a
@@ -38,6 +42,7 @@ func (t *tally) add(a *Answer) {
 		t.hits++
 	default:
 		t.other = a
+		t.failed++
 	}
 }
 
@@ -127,6 +132,7 @@ func (s *stickiness) lives(ctx context.Context, i int, a *Answer) bool {
 // each is held from then on: a proxy that keeps connections to the workers
 // alive would otherwise get by with one of them, and look sticky.
 func (s *stickiness) open(ctx context.Context) bool {
+	s.calibrate(ctx)
 	seen := map[string]bool{s.e.first.SID: true}
 	for i := range s.e.o.Sessions {
 		d := s.e.door(s.e.from(i))
@@ -160,6 +166,42 @@ func (s *stickiness) open(ctx context.Context) bool {
 		s.sessions, s.polls = append(s.sessions, ses), append(s.polls, p)
 	}
 	return true
+}
+
+// calibrate asks for a session that the server never gave. Servers of other
+// makes than Node's say in their own ways that they do not know it.
+func (s *stickiness) calibrate(ctx context.Context) {
+	e := s.e
+	made := &session{Hello: e.first.Hello, e: e, door: e.first.door, cookies: e.first.cookies}
+	made.SID = imagined(e.first.SID)
+	d := e.door(e.from(0))
+	defer d.shut()
+	a := d.do(ctx, call{method: http.MethodPost, body: pong, query: "transport=polling&sid=" + url.QueryEscape(made.SID)}, nil)
+	a.Body = strings.ReplaceAll(a.Body, made.SID, "")
+	if a.Err != nil || a.Status < 400 || a.page() {
+		return
+	}
+	switch a.Status {
+	case 401, 403, 405, 407, 413, 429, 502, 503, 504: // whoever asks
+		return
+	}
+	e.alien = a
+}
+
+// imagined is a sid of the same make.
+func imagined(sid string) string {
+	const digits, letters = "0123456789", "abcdefghijklmnopqrstuvwxyz"
+	b := []byte(sid)
+	for i, c := range b {
+		switch {
+		case i < 2: // may name the worker
+		case strings.IndexByte(digits, c) >= 0:
+			b[i] = digits[rand.IntN(10)]
+		case strings.IndexByte(letters, c|0x20) >= 0:
+			b[i] = letters[rand.IntN(6)] // hexadecimal, if it was
+		}
+	}
+	return string(b)
 }
 
 // follow sends follow-ups over fresh connections. In the order of the
@@ -268,11 +310,38 @@ func (s *stickiness) judge(ctx context.Context) {
 		f.advise("Ask with --sessions 1, from nearby, or raise pingInterval and pingTimeout.")
 		return
 	}
+	if s.kept.stray != nil && s.kept.hits+s.without.hits+s.same.hits == 0 {
+		if no, ok := s.kept.stray.engine(); !ok || no.Code != codeUnknownSID {
+			f.saw(s.kept.stray)
+			total = 0 // every POST is answered so, whatever its sid
+		}
+	}
 	if total == 0 || s.kept.all == 0 {
 		f.fail("no follow-up request is answered as Socket.IO answers it")
 		f.because("", "The way of a POST differs from that of a GET: a firewall, a method that is not forwarded, a body that is dropped.")
 		f.advise("Forward GET, POST and OPTIONS below %s alike.", e.base.Path)
 		e.stop = "nothing to try it on: see sticky"
+		return
+	}
+	if failed := s.kept.failed + s.without.failed; failed > 0 && !s.kept.missed() {
+		e.sticky = true // as far as is known
+		other := s.kept.other
+		if other == nil {
+			other = s.without.other
+		}
+		how := fmt.Sprint("with ", other.Status)
+		switch {
+		case other.Err != nil:
+			how = "(" + reason(other.Err) + ")"
+		case other.Status == 200:
+			how = "with a page"
+		}
+		f.fail("%d of %d follow-ups fail %s", failed, total+failed, how)
+		if failed == 1 {
+			f.warn("1 of %d follow-ups fails %s", total+failed, how)
+		}
+		f.because("", "They reach neither the owner nor a stranger: something on the way fails, or one of its upstreams does.")
+		f.advise("Look at the log of what answers this way.")
 		return
 	}
 	switch {
@@ -288,9 +357,6 @@ func (s *stickiness) judge(ctx context.Context) {
 			f.note("From one source address only: a hash of it looks the same as shared sessions. --from ADDR,ADDR tells them apart.")
 		default:
 			f.note("From %d source addresses as well: no address decides.", len(e.o.From))
-		}
-		if o := s.oddity(); o != "" {
-			f.warn("%s", o)
 		}
 		return
 	case s.kept.perfect():
@@ -324,16 +390,6 @@ func (s *stickiness) judge(ctx context.Context) {
 		why = "Connections are spread over workers, and each knows its own sessions only. Browsers open several."
 	}
 	f.because("sticky", "%s Redis or another adapter carries messages between them, not sessions.", why)
-}
-
-// oddity tells of follow-ups that failed for another reason than a stranger.
-func (s *stickiness) oddity() string {
-	for _, t := range []tally{s.kept, s.without, s.same} {
-		if t.other != nil && t.other.Err != errBudget {
-			return "a follow-up was answered neither as by the owner nor as by a stranger"
-		}
-	}
-	return ""
 }
 
 // An Estimate is how many workers there seem to be.
