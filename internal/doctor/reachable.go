@@ -281,15 +281,25 @@ func (r *reach) redirected(ctx context.Context, a *Answer) bool {
 		f.advise("Exempt %s from the redirect.", e.base.Path)
 		return false
 	}
-	if to.Hostname() != e.base.Hostname() && len(e.o.Header) > 0 {
+	if !sameServer(e.base, to) && (len(e.o.Header) > 0 || len(e.o.Auth) > 0 || e.query != "") {
 		f.fail("requests are redirected to %s", excerpt(to.Host))
-		f.because("", "The doctor does not take what --header, --cookie and --bearer hand over to another host.")
+		f.because("", "The doctor does not take what --header, --cookie, --bearer, --auth and the address's query hand over to another server.")
 		f.advise("Examine %s://%s itself.", to.Scheme, excerpt(to.Host))
 		return false
 	}
 	r.moved = true
 	e.base = &url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path}
 	return true
+}
+
+// sameServer tells that what one may know the other may as well: the same
+// scheme, host and port, or the same name by TLS instead of without.
+func sameServer(a, b *url.URL) bool {
+	if !strings.EqualFold(a.Hostname(), b.Hostname()) {
+		return false
+	}
+	return a.Scheme == b.Scheme && port(a) == port(b) ||
+		a.Scheme == "http" && port(a) == "80" && b.Scheme == "https" && port(b) == "443"
 }
 
 func names(c *x509.Certificate) []string {
