@@ -276,6 +276,7 @@ func (d *door) do(ctx context.Context, c call, s *session) *Answer {
 		a.alien = e.alien != nil && a.Status == e.alien.Status && strings.ReplaceAll(a.Body, sid, "") == e.alien.Body
 		a.Body = strings.ReplaceAll(a.Body, sid, short(sid))
 	}
+	e.learn(a.Body)
 	e.noticed(a, !c.held)
 	return a
 }
@@ -350,6 +351,7 @@ func (e *exam) dial(ctx context.Context, s *session, o wsOptions) (*websocket.Co
 	if resp != nil {
 		b, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody)) // gorilla keeps the first KiB
 		a.Status, a.Header, a.Body = resp.StatusCode, resp.Header, string(b)
+		e.learn(a.Body)
 		e.noticed(a, true)
 	}
 	if err != nil && !(errors.Is(err, websocket.ErrBadHandshake) && resp != nil && resp.StatusCode != http.StatusSwitchingProtocols) {
@@ -384,7 +386,7 @@ func hang(c *websocket.Conn) {
 }
 
 // read waits for the next text message, but not past a time or the context.
-func read(ctx context.Context, c *websocket.Conn, wait time.Duration) (string, error) {
+func (e *exam) read(ctx context.Context, c *websocket.Conn, wait time.Duration) (string, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	_ = c.SetReadDeadline(time.Now().Add(wait))
@@ -395,6 +397,7 @@ func read(ctx context.Context, c *websocket.Conn, wait time.Duration) (string, e
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
+	e.learn(string(b))
 	return string(b), err
 }
 

@@ -52,7 +52,7 @@ var compression = &Check{
 		}
 		defer hang(conn)
 		ext := w.Header.Get("Sec-Websocket-Extensions")
-		if m, err := read(ctx, conn, e.o.Timeout); err != nil || !strings.HasPrefix(m, "0{") || !talks(ctx, e, conn) {
+		if m, err := e.read(ctx, conn, e.o.Timeout); err != nil || !strings.HasPrefix(m, "0{") || !talks(ctx, e, conn) {
 			if ext == "" {
 				f.ok("polling: %s; WebSocket: see websocket", encoding(a))
 				return

@@ -134,6 +134,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 				f.skip("%v", errBudget)
 			}
 			e.prescribe(f)
+			e.hush(f)
 		}
 		o.Progress(c.Name, f)
 		return f
@@ -157,6 +158,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if e.late(f); f.Status == Failure {
 			e.prescribe(f)
 		}
+	}
+	for _, f := range r.Findings { // once more, with all sids known
+		e.hush(f)
 	}
 	e.conclude(r)
 	r.Seconds = time.Since(start).Seconds()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -201,8 +202,12 @@ func connectPacket(namespace string, auth []byte) string {
 }
 
 // excerpt is the beginning of a body, in one printable line.
-func excerpt(s string) string {
-	const most = 90
+func excerpt(s string) string { return oneLine(s, 90) }
+
+// printable is all of it.
+func printable(s string) string { return oneLine(s, math.MaxInt) }
+
+func oneLine(s string, most int) string {
 	var b strings.Builder
 	space := false
 	for _, r := range s {

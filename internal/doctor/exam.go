@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -35,6 +36,7 @@ type exam struct {
 	firstAnswer *Answer
 
 	mu      sync.Mutex
+	secrets *secrets
 	made    int
 	spent   bool // a request was not made for want of budget
 	proxy   Proxy
@@ -61,44 +63,47 @@ func newExam(o Options) (*exam, error) {
 	}
 	if o.Origin != "" {
 		u, err := url.Parse(o.Origin)
-		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Trim(u.Path, "/") != "" {
-			return nil, fmt.Errorf("%q is not an origin: write it like https://chat.example:8443", o.Origin)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return nil, errors.New("--origin is not an origin: write it like https://chat.example:8443")
 		}
 	}
-	return &exam{o: o, base: base, page: page, query: query, slots: make(chan struct{}, o.Concurrency)}, nil
+	return &exam{o: o, base: base, page: page, query: query, secrets: newSecrets(o), slots: make(chan struct{}, o.Concurrency)}, nil
 }
+
+// own are the parameters that are the protocol's.
+var own = []string{"EIO", "transport", "sid", "t", "b64"}
 
 // parseTarget finds the endpoint for what people paste: a host, an origin, a
 // page's address, or the endpoint itself. A page's path is not the endpoint's.
 func parseTarget(raw, path string) (base, page *url.URL, query string, err error) {
 	raw = strings.TrimSpace(raw)
 	if raw == "" {
-		return nil, nil, "", fmt.Errorf("an empty address: give one like https://chat.example")
+		return nil, nil, "", errors.New("an empty address: give one like https://chat.example")
 	}
 	if !strings.Contains(raw, "://") {
 		raw = "http://" + raw
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, nil, "", fmt.Errorf("%q is not an address: give one like https://chat.example", excerpt(raw))
+		return nil, nil, "", errors.New("the address is none: give one like https://chat.example")
 	}
 	switch u.Scheme {
 	case "http", "https":
 	case "ws", "wss":
 		u.Scheme = "http" + strings.TrimPrefix(u.Scheme, "ws")
 	default:
-		return nil, nil, "", fmt.Errorf("%s:// is not for Socket.IO: give an http or https address", u.Scheme)
+		return nil, nil, "", errors.New("the address is not for Socket.IO: give an http or https address")
 	}
 	if u.Hostname() == "" || strings.ContainsAny(u.Hostname(), " <>\"{}|\\^`%/?#") {
-		return nil, nil, "", fmt.Errorf("%q names no host: give an address like https://chat.example", excerpt(raw))
+		return nil, nil, "", errors.New("the address names no host: give one like https://chat.example")
 	}
 	if p := u.Port(); p != "" {
 		if n, err := net.LookupPort("tcp", p); err != nil || n == 0 {
-			return nil, nil, "", fmt.Errorf("%q is no port", p)
+			return nil, nil, "", errors.New("what follows the host's colon is no port: give an address like https://chat.example:8443")
 		}
 	}
 	q := u.Query()
-	for _, k := range []string{"EIO", "transport", "sid", "t", "b64"} {
+	for _, k := range own {
 		q.Del(k)
 	}
 	b := &url.URL{Scheme: u.Scheme, Host: u.Host}

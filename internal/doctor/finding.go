@@ -129,6 +129,7 @@ func (e *exam) conclude(r *Report) {
 	if p := e.sight(); p.Name != "" {
 		r.Proxy, r.Version = p.Name, p.Version
 	}
+	r.URL = e.secrets.hide(r.URL)
 	failures, warnings := r.with(Failure), r.with(Warning)
 	switch {
 	case len(failures) > 0:

@@ -24,14 +24,14 @@ var idle = &Check{
 		}
 		defer hang(conn)
 		start := time.Now()
-		if m, err := read(ctx, conn, e.o.Timeout); err != nil || !strings.HasPrefix(m, "0{") || !talks(ctx, e, conn) {
+		if m, err := e.read(ctx, conn, e.o.Timeout); err != nil || !strings.HasPrefix(m, "0{") || !talks(ctx, e, conn) {
 			f.skip("no session on the WebSocket: see websocket")
 			return
 		}
 		beat, beats := time.Now(), 0
 		patience := e.hello.PingInterval + e.hello.PingTimeout
 		for time.Since(start) < e.o.Hold {
-			m, err := read(ctx, conn, min(e.o.Hold-time.Since(start), patience-time.Since(beat)))
+			m, err := e.read(ctx, conn, min(e.o.Hold-time.Since(start), patience-time.Since(beat)))
 			if ctx.Err() != nil {
 				return
 			}

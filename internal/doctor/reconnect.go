@@ -18,7 +18,7 @@ var reconnect = &Check{
 			f.skip("no WebSocket: see websocket")
 			return
 		}
-		if m, err := read(ctx, conn, e.o.Timeout); err != nil || !strings.HasPrefix(m, "0{") || !talks(ctx, e, conn) {
+		if m, err := e.read(ctx, conn, e.o.Timeout); err != nil || !strings.HasPrefix(m, "0{") || !talks(ctx, e, conn) {
 			conn.Close()
 			f.skip("no session on the WebSocket: see websocket")
 			return
@@ -37,7 +37,7 @@ var reconnect = &Check{
 			return
 		}
 		defer hang(again)
-		if m, err := read(ctx, again, e.o.Timeout); err != nil || !strings.HasPrefix(m, "0{") {
+		if m, err := e.read(ctx, again, e.o.Timeout); err != nil || !strings.HasPrefix(m, "0{") {
 			f.saw(a)
 			f.fail("a client that was cut off gets no new session")
 			return
@@ -57,7 +57,7 @@ func givesUp(ctx context.Context, e *exam, f *Finding, c *websocket.Conn) bool {
 	}
 	start := time.Now()
 	for {
-		_, err := read(ctx, c, due+10*time.Second-time.Since(start))
+		_, err := e.read(ctx, c, due+10*time.Second-time.Since(start))
 		took := time.Since(start)
 		var closed *websocket.CloseError
 		switch {

@@ -53,6 +53,7 @@ func (e *exam) adopt(d *door, a *Answer, h Hello) *session {
 			s.cookies = append(s.cookies, c.Name+"="+c.Value)
 		}
 	}
+	e.learn(`"sid":"` + h.SID) // whatever it was written like
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.live = append(e.live, s)

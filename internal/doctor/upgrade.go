@@ -72,7 +72,7 @@ func probe(ctx context.Context, e *exam, c *websocket.Conn) error {
 	if err := write(c, "2probe"); err != nil {
 		return err
 	}
-	m, err := read(ctx, c, e.o.Timeout)
+	m, err := e.read(ctx, c, e.o.Timeout)
 	if err == nil && m != "3probe" {
 		err = errors.New("answered with " + excerpt(m))
 	}
@@ -88,7 +88,7 @@ func talks(ctx context.Context, e *exam, c *websocket.Conn) bool {
 		return false
 	}
 	for end := time.Now().Add(e.o.Timeout); time.Now().Before(end); {
-		m, err := read(ctx, c, time.Until(end))
+		m, err := e.read(ctx, c, time.Until(end))
 		if err != nil {
 			// A server may close rather than refuse: it has answered.
 			return websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseNoStatusReceived, websocket.ClosePolicyViolation)

@@ -15,7 +15,7 @@ var websocketOnly = &Check{
 			return
 		}
 		defer hang(conn)
-		m, err := read(ctx, conn, e.o.Timeout)
+		m, err := e.read(ctx, conn, e.o.Timeout)
 		if err != nil || !strings.HasPrefix(m, "0{") {
 			f.saw(a)
 			f.fail("a WebSocket opens, but no handshake comes")
