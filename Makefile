@@ -1,4 +1,6 @@
 # Two commands do all the set-up: `make run` and `make test`.
+SHELL       := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 GO     ?= go
 BIN    := bin/samedoor
 # npm packages that tests meet: servers for the doctor, peers for our own server
@@ -46,7 +48,7 @@ tools: $(PEERS)
 test: tools
 	@$(MAKE) --no-print-directory lint build
 	E2E_REQUIRED=1 $(GO) test -race -timeout 9m $$($(GO) list ./... | grep -v /e2e)
-	E2E_REQUIRED=1 $(GO) test -count=1 -timeout 8m ./e2e ./e2e/clients
+	E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 8m ./e2e ./e2e/clients | grep -vE '^(=== |PASS$$)' # strategy by strategy
 
 ## e2e: the browser tests alone
 e2e: tools
