@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -101,6 +102,9 @@ func (c *doctorCmd) options() (o doctor.Options, err error) {
 			return o, usage("--%s %d: choose %d to %d", n.flag, n.n, n.lo, n.hi)
 		}
 	}
+	if need := 5*c.Sessions + 4; c.Sessions > 4 && c.Requests < need {
+		return o, usage("--sessions %d takes %d requests or more: raise --requests %d", c.Sessions, need, c.Requests)
+	}
 	for _, d := range []struct {
 		flag   string
 		d      time.Duration
@@ -153,6 +157,11 @@ func (c *doctorCmd) options() (o doctor.Options, err error) {
 		if err != nil {
 			return o, usage("--from %q is not an address: write it like 192.0.2.7", v)
 		}
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: a.AsSlice(), Zone: a.Zone()})
+		if err != nil {
+			return o, usage("--from %v is no address of this machine", a)
+		}
+		l.Close()
 		from = append(from, a)
 	}
 	return doctor.Options{
