@@ -42,6 +42,9 @@ func (e *exam) door(from netip.Addr) *door {
 		ResponseHeaderTimeout: 0, // held polls; each request has a context
 		Proxy:                 nil,
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.doors = append(e.doors, d)
 	return d
 }
 
@@ -358,7 +361,7 @@ func (e *exam) dial(ctx context.Context, s *session, o wsOptions) (*websocket.Co
 		a.Err = err
 	}
 	if conn != nil {
-		conn.SetReadLimit(4 << 20)
+		conn.SetReadLimit(maxMessage)
 	}
 	return conn, a
 }
@@ -378,7 +381,7 @@ func hang(c *websocket.Conn) {
 	_ = c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(time.Second))
 	_ = c.SetReadDeadline(time.Now().Add(300 * time.Millisecond)) // for the other side's
 	for range 100 {
-		if _, _, err := c.ReadMessage(); err != nil {
+		if _, err := message(c); err != nil {
 			break
 		}
 	}
@@ -393,12 +396,27 @@ func (e *exam) read(ctx context.Context, c *websocket.Conn, wait time.Duration) 
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
-	_, b, err := c.ReadMessage()
+	b, err := message(c)
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
 	e.learn(string(b))
 	return string(b), err
+}
+
+// maxMessage is how much of a WebSocket message is read, unpacked.
+const maxMessage = 4 << 20
+
+func message(c *websocket.Conn) ([]byte, error) {
+	_, r, err := c.NextReader()
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(r, maxMessage+1))
+	if len(b) > maxMessage {
+		return nil, errors.New("a message of more than 4 MB")
+	}
+	return b, err
 }
 
 func write(c *websocket.Conn, s string) error {

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -123,13 +124,14 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		default:
 			o.Progress(c.Name, nil)
 			at := time.Now()
-			c.Run(ctx, e, f)
+			var lacked atomic.Bool
+			c.Run(context.WithValue(ctx, lackedKey{}, &lacked), e, f)
 			f.Millis = time.Since(at).Milliseconds()
 			if ctx.Err() != nil && (f.Status != OK || f.Title == "") { // what was cut short proves nothing
 				*f = Finding{Check: c.Name}
 				f.skip("interrupted")
 			}
-			if e.outOf() && f.Status != OK && c != sticky { // what was not asked proves nothing
+			if lacked.Load() && f.Status != OK && c != sticky { // what was not asked proves nothing
 				*f = Finding{Check: c.Name, Millis: f.Millis}
 				f.skip("%v", errBudget)
 			}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,6 +43,7 @@ type exam struct {
 	proxy   Proxy
 	live    []*session
 	trips   []trip
+	doors   []*door   // all, to be shut in the end
 	strays  []*Answer // follow-ups that met strangers after sticky was done
 	follows int
 }
@@ -132,6 +134,9 @@ func parseTarget(raw, path string) (base, page *url.URL, query string, err error
 // endpoint is its address, to be shown.
 func (e *exam) endpoint() string { return e.base.String() }
 
+// path is the endpoint's, to be shown: a redirect may have brought anything.
+func (e *exam) path() string { return excerpt(e.base.EscapedPath()) }
+
 // origin is the page whose requests are imitated.
 func (e *exam) origin() string {
 	if e.o.Origin != "" {
@@ -147,6 +152,10 @@ func (e *exam) from(i int) netip.Addr {
 	}
 	return e.o.From[i%len(e.o.From)]
 }
+
+// lackedKey is where a check's context notes that a request of its own was not
+// made, for want of budget.
+type lackedKey struct{}
 
 // take counts a request, and waits until it may be made.
 func (e *exam) take(ctx context.Context, held bool) (release func(), err error) {
@@ -167,6 +176,9 @@ func (e *exam) take(ctx context.Context, held bool) (release func(), err error) 
 	if e.made >= e.o.Requests {
 		release()
 		e.spent = true
+		if lacked, ok := ctx.Value(lackedKey{}).(*atomic.Bool); ok {
+			lacked.Store(true)
+		}
 		return nil, errBudget
 	}
 	e.made++
@@ -259,6 +271,10 @@ func (e *exam) end(interrupted bool) {
 	e.mu.Unlock()
 	for _, s := range left {
 		s.send(ctx, http.MethodPost, "1", to{door: s.door}, call{wait: time.Second})
-		s.door.shut()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, d := range e.doors {
+		d.shut()
 	}
 }
