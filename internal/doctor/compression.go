@@ -40,7 +40,7 @@ var compression = &Check{
 			f.saw(a)
 			f.fail("a client that takes gzip gets no handshake")
 			f.because("", "A proxy that compresses spoils the answer.")
-			f.advise("Exempt %s from compression.", e.base.Path)
+			f.advise("Exempt %s from compression.", e.path())
 			return
 		}
 		e.adopt(d, a, h).close(ctx, to{door: d})

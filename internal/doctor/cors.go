@@ -66,7 +66,7 @@ var cors = &Check{
 			f.saw(pre)
 			f.warn("a preflight is not answered: requests with headers of their own fail")
 			f.because("", "OPTIONS does not reach the server, or the proxy answers it.")
-			f.advise("Forward OPTIONS below %s like GET and POST. Clients without extraHeaders need none.", e.base.Path)
+			f.advise("Forward OPTIONS below %s like GET and POST. Clients without extraHeaders need none.", e.path())
 		default:
 			f.ok("%s may connect", origin)
 			if e.o.Creds {

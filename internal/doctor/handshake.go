@@ -51,7 +51,7 @@ var handshake = &Check{
 		if cc := e.firstAnswer.Header.Get("Age"); cc != "" && cc != "0" {
 			f.fail("a cache answers the handshake (Age: %s)", excerpt(cc))
 			f.because("", "Everybody is handed the same sid.")
-			f.advise("Exempt %s from caching: Cache-Control: no-store.", e.base.Path)
+			f.advise("Exempt %s from caching: Cache-Control: no-store.", e.path())
 		}
 	},
 }

@@ -176,7 +176,7 @@ func (r *reach) ask(ctx context.Context) (again bool) {
 	}
 	defer d.shut()
 	f.saw(a)
-	low := strings.ToLower(a.Body[:min(len(a.Body), 512)])
+	low := strings.ToLower(a.Body[:min(len(a.Body), 1024)])
 	switch {
 	case a.Status == 0 && a.timeout():
 		f.fail("something accepts connections but never answers")
@@ -192,14 +192,18 @@ func (r *reach) ask(ctx context.Context) (again bool) {
 		f.advise("Look at the logs of both; try https:// if the port is for TLS.")
 	case a.Status >= 300 && a.Status < 400 && a.Header.Get("Location") != "":
 		return r.redirected(ctx, a)
-	case a.Status == 400 && strings.Contains(low, "https"), strings.Contains(low, "plain http request was sent to https port"):
+	case a.Status == http.StatusOK && a.Err != nil && strings.HasPrefix(a.Body, "0{"):
+		f.fail("the answer to the handshake does not end")
+		f.because("", "A proxy, or the server, keeps the answer open after its last byte: a client waits for the end.")
+		f.advise("Let the answer have its Content-Length, or its last chunk.")
+	case e.base.Scheme == "http" && wantsTLS(low):
 		f.fail("port %s speaks TLS", port(e.base))
 		f.because("", "A plain HTTP request was sent to an HTTPS port.")
 		f.advise("Use https:// in the URL.")
 	case a.Status == 401 || a.Status == 403 || a.Status == 407:
 		f.fail("requests are refused with %d", a.Status)
-		f.because("", "A login, an access rule or a firewall stands in front of %s.", e.base.Path)
-		f.advise("Let %s through, or hand over what is asked for: --header, --cookie, --bearer.", e.base.Path)
+		f.because("", "A login, an access rule or a firewall stands in front of %s.", e.path())
+		f.advise("Let %s through, or hand over what is asked for: --header, --cookie, --bearer.", e.path())
 	case a.Status == 502 || a.Status == 503 || a.Status == 504:
 		f.fail("the proxy answers %d: it reaches no server", a.Status)
 		f.because("", "The server behind it is down, listens elsewhere, or is too slow.")
@@ -213,13 +217,23 @@ func (r *reach) ask(ctx context.Context) (again bool) {
 	return false
 }
 
+// wantsTLS knows what nginx, Apache httpd and Go say to http on a port of https.
+func wantsTLS(low string) bool {
+	for _, s := range []string{"plain http request was sent to https port", "speaking plain http to an ssl-enabled server port", "client sent an http request to an https server"} {
+		if strings.Contains(low, s) {
+			return true
+		}
+	}
+	return false
+}
+
 // engineIO tells that the refusal is one of an Engine.IO server.
 func (r *reach) engineIO(a *Answer) bool {
 	if _, ok := a.engine(); ok {
 		return true
 	}
 	_, eio, err := parseOpen(a.Body)
-	return a.Status == http.StatusOK && err == nil && eio == 3
+	return a.Status == http.StatusOK && a.Err == nil && err == nil && eio == 3
 }
 
 // elsewhere looks for the endpoint where people put it by mistake.
@@ -236,30 +250,30 @@ func (r *reach) elsewhere(ctx context.Context, a *Answer) {
 		d := e.door(e.from(0))
 		b := d.do(ctx, call{method: "GET", query: "transport=polling", path: path}, nil)
 		d.shut()
-		if h, _, err := parseOpen(b.Body); err == nil && b.Status == http.StatusOK {
+		if h, _, err := parseOpen(b.Body); err == nil && b.Err == nil && b.Status == http.StatusOK {
 			b.Body = strings.ReplaceAll(b.Body, h.SID, short(h.SID))
 			f.saw(b)
-			f.fail("Engine.IO answers at %s, not at %s", path, e.base.Path)
+			f.fail("Engine.IO answers at %s, not at %s", excerpt(path), e.path())
 			f.because("prefix", "A proxy adds or strips a prefix, or the server's `path` option differs from the client's.")
-			f.advise("Forward %s as it is, or tell clients: io(url, { path: %q }); the doctor examines it with --path %s", e.base.Path, path, path)
+			f.advise("Forward %s as it is, or tell clients: io(url, { path: %q }); the doctor examines it with --path %s", e.path(), excerpt(path), excerpt(path))
 			return
 		}
 	}
 	switch {
 	case a.Status == 404:
-		f.fail("nothing at %s: 404", e.base.Path)
+		f.fail("nothing at %s: 404", e.path())
 		f.because("prefix", "The proxy does not forward that path, strips its prefix, or no Socket.IO server is attached.")
 	case a.page():
-		f.fail("a page answers at %s instead of Engine.IO", e.base.Path)
+		f.fail("a page answers at %s instead of Engine.IO", e.path())
 		f.because("prefix", "The request never reaches the Socket.IO server: a static server or a single-page app's catch-all takes it.")
 	case a.Status == 200:
 		f.fail("the answer is not Engine.IO's")
-		f.because("prefix", "Another application answers at %s.", e.base.Path)
+		f.because("prefix", "Another application answers at %s.", e.path())
 	default:
 		f.fail("the answer to a handshake is %d", a.Status)
-		f.because("prefix", "Whatever answers at %s is not Engine.IO.", e.base.Path)
+		f.because("prefix", "Whatever answers at %s is not Engine.IO.", e.path())
 	}
-	f.advise("Send %s to the Socket.IO server, with its path unchanged; --path examines another one.", e.base.Path)
+	f.advise("Send %s to the Socket.IO server, with its path unchanged; --path examines another one.", e.path())
 }
 
 // redirected goes where a browser would be sent.
@@ -272,13 +286,13 @@ func (r *reach) redirected(ctx context.Context, a *Answer) bool {
 	}
 	if !strings.HasSuffix(strings.TrimSuffix(to.Path, "/"), strings.Trim(e.base.Path, "/")) {
 		f.fail("requests are redirected to a page: %s", excerpt(bare(to.String())))
-		f.because("prefix", "A login or a catch-all takes %s before the Socket.IO server sees it.", e.base.Path)
-		f.advise("Exempt %s from the redirect.", e.base.Path)
+		f.because("prefix", "A login or a catch-all takes %s before the Socket.IO server sees it.", e.path())
+		f.advise("Exempt %s from the redirect.", e.path())
 		return false
 	}
 	if to.Host == e.base.Host && to.Scheme == e.base.Scheme && to.Path == e.base.Path {
 		f.fail("requests are redirected to themselves")
-		f.advise("Exempt %s from the redirect.", e.base.Path)
+		f.advise("Exempt %s from the redirect.", e.path())
 		return false
 	}
 	if !sameServer(e.base, to) && (len(e.o.Header) > 0 || len(e.o.Auth) > 0 || e.query != "") {

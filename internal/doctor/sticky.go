@@ -153,7 +153,7 @@ func (s *stickiness) open(ctx context.Context) bool {
 			s.f.saw(a)
 			s.f.fail("two handshakes were given the same sid")
 			s.f.because("", "A cache between here and the server answers for it.")
-			s.f.advise("Exempt %s from caching: Cache-Control: no-store.", s.e.base.Path)
+			s.f.advise("Exempt %s from caching: Cache-Control: no-store.", s.e.path())
 			s.e.stop = "nothing to try it on: see sticky"
 			return false
 		}
@@ -319,7 +319,7 @@ func (s *stickiness) judge(ctx context.Context) {
 	if total == 0 || s.kept.all == 0 {
 		f.fail("no follow-up request is answered as Socket.IO answers it")
 		f.because("", "The way of a POST differs from that of a GET: a firewall, a method that is not forwarded, a body that is dropped.")
-		f.advise("Forward GET, POST and OPTIONS below %s alike.", e.base.Path)
+		f.advise("Forward GET, POST and OPTIONS below %s alike.", e.path())
 		e.stop = "nothing to try it on: see sticky"
 		return
 	}
