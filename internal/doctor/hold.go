@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -19,7 +20,7 @@ var hold = &Check{
 		defer d.shut()
 		s, a := e.open(ctx, d, nil)
 		if s == nil {
-			f.skip("no session to poll: %s", a)
+			noSession(f, a)
 			return
 		}
 		defer s.close(ctx, fresh)
@@ -28,6 +29,14 @@ var hold = &Check{
 			limit = e.hello.PingInterval + 5*time.Second // the ping ends it
 		}
 		limit = min(limit, 2*time.Minute)
+
+		if limit > 30*time.Second { // servers give up those that join nothing
+			if p := s.reach(ctx, func() *Answer {
+				return s.send(ctx, "POST", connectPacket(e.o.Namespace, e.o.Auth), to{}, call{})
+			}); taken(p) {
+				s.reach(ctx, func() *Answer { return s.send(ctx, "GET", "", to{door: d}, call{held: true}) })
+			}
+		}
 
 		// The poll goes first, and what ends it a while later.
 		answers := make(chan *Answer, 1)
@@ -99,7 +108,7 @@ var hold = &Check{
 			f.advise("Switch the buffering of answers off there (nginx: proxy_buffering off).")
 		default:
 			f.ok("held for %s, then answered in %s", span(held), span(late))
-			if !e.o.Quick {
+			if !e.o.Quick && held > e.hello.PingInterval {
 				f.warn("no ping within %s, though every %s is announced", span(held), span(e.hello.PingInterval))
 				f.because("", "The server does not send the pings it announces: clients will think it gone.")
 				f.advise("Check that the server's timers run: a blocked event loop is the usual cause.")
@@ -120,6 +129,11 @@ func ended(e *exam, f *Finding, a *Answer, limit time.Duration) {
 		f.skip("no request reached the owner: see sticky")
 	case a.Err == errBudget:
 		f.skip("%v", errBudget)
+	case a.Status == 200 && a.Err == nil && slices.Contains(split(a.Body), "1"):
+		f.saw(a)
+		f.warn("the server closes a session that polls after %s", span(held))
+		f.because("", "It wants something of its clients, such as a login, within that time; or it was restarted.")
+		f.advise("Look at the server's log; hand over credentials with --auth, --bearer or --cookie.")
 	case a.Status == 200 && a.Err == nil && pings(a.Body) && held > e.hello.PingInterval*8/10:
 		f.ok("held for %s until the ping", span(held))
 	case a.Status == 200 && a.Err == nil && held < e.hello.PingInterval/2 && held < limit*9/10:

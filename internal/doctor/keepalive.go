@@ -15,12 +15,12 @@ var keepalive = &Check{
 		defer d2.shut()
 		s1, a := e.open(ctx, d1, nil)
 		if s1 == nil {
-			f.skip("no session: %s", a)
+			noSession(f, a)
 			return
 		}
 		s2, a := e.open(ctx, d2, nil)
 		if s2 == nil {
-			f.skip("no session: %s", a)
+			noSession(f, a)
 			return
 		}
 		if e.affinity == affinityAddress && e.from(0) != e.from(1) {
@@ -50,6 +50,11 @@ var keepalive = &Check{
 			f.saw(b, c)
 			f.fail("a connection keeps to one worker, whatever session it asks for")
 			f.because("sticky", "The front looks at a connection's first request only. Browsers and proxies send requests of several sessions down one connection, and all but the first go wrong.")
+		case !taken(b) || !taken(c):
+			f.saw(b, c)
+			f.warn("requests of two sessions on one connection are not both answered with 200")
+			f.because("", "Something on the way fails, now and then or for shared connections.")
+			f.advise("Look at the log of what answers this way.")
 		case !b.Reused || !c.Reused:
 			f.ok("connections are closed after an answer: none is shared")
 		default:

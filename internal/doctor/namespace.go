@@ -13,7 +13,7 @@ var namespace = &Check{
 		defer d.shut()
 		s, a := e.open(ctx, d, nil) // that of reachable may be long gone
 		if s == nil {
-			f.skip("no session to connect: %s", a)
+			noSession(f, a)
 			return
 		}
 		at := to{door: s.door, origin: true}

@@ -20,7 +20,7 @@ var payload = &Check{
 		defer func() { d.shut() }()
 		s, a := e.open(ctx, d, nil)
 		if s == nil {
-			f.skip("no session to post to: %s", a)
+			noSession(f, a)
 			return
 		}
 		// A pong with data: taken by every server, and of no effect.

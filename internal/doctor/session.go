@@ -60,6 +60,18 @@ func (e *exam) adopt(d *door, a *Answer, h Hello) *session {
 	return s
 }
 
+// noSession tells of a handshake that fails though others went well.
+func noSession(f *Finding, a *Answer) {
+	if a.Err == errBudget {
+		f.skip("%v", errBudget)
+		return
+	}
+	f.saw(a)
+	f.warn("a handshake fails, though others went well")
+	f.because("", "One of the workers, or one of the proxy's upstreams, does not answer as the others do; or a limit is reached.")
+	f.advise("Look at the log of the worker that answered this way.")
+}
+
 func (s *session) cookieHeader() string { return strings.Join(s.cookies, "; ") }
 
 // to says where a follow-up request goes, and with what.

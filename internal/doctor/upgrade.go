@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,7 @@ var upgrade = &Check{
 		defer d.shut()
 		s, a := e.open(ctx, d, nil)
 		if s == nil {
-			f.skip("no session to upgrade: %s", a)
+			noSession(f, a)
 			return
 		}
 		var conn *websocket.Conn
@@ -122,7 +123,10 @@ func refusedUpgrade(ctx context.Context, e *exam, f *Finding, a *Answer, s *sess
 		}
 		f.fail("WebSockets are refused with %d", a.Status)
 		f.because("", "A firewall, or the server's allowRequest, lets polling through but no upgrade.")
-		f.advise("Allow the upgrade of %s there.", e.base.Path)
+		f.advise("Allow the upgrade of %s there.", e.path())
+	case engine && (no.Code == codeBadRequest || no.Code == codeUnknownTransport) && !slices.Contains(e.hello.Upgrades, "websocket"):
+		f.Evidence = nil
+		f.skip("the server offers no WebSocket: see handshake")
 	case engine && (no.Code == codeBadRequest || no.Code == codeUnknownTransport), a.Status == 200, a.Status == 426:
 		f.fail("the Upgrade header does not reach the server")
 		f.because("upgrade", "A proxy drops the hop-by-hop headers Upgrade and Connection, or speaks HTTP/1.0 or HTTP/2 to the server.")
@@ -139,8 +143,8 @@ func refusedUpgrade(ctx context.Context, e *exam, f *Finding, a *Answer, s *sess
 		f.because("upgrade", "It forwards the upgrade to a server that does not take it, or over a protocol that can't carry it (HTTP/2, HTTP/1.0).")
 	case a.Status >= 300 && a.Status < 400:
 		f.fail("WebSocket requests are redirected, which no client follows")
-		f.because("", "A redirect (to https, to a login) stands before %s.", e.base.Path)
-		f.advise("Give clients the final address, and exempt %s from redirects.", e.base.Path)
+		f.because("", "A redirect (to https, to a login) stands before %s.", e.path())
+		f.advise("Give clients the final address, and exempt %s from redirects.", e.path())
 	case a.Status == 101:
 		f.fail("the answer to an upgrade is not a valid one")
 		f.tell("%s", reason(a.Err))
