@@ -22,8 +22,9 @@ type secrets struct {
 func newSecrets(o Options) *secrets {
 	s := &secrets{}
 	for name, values := range o.Header {
-		if http.CanonicalHeaderKey(name) == "Host" {
-			continue
+		switch http.CanonicalHeaderKey(name) {
+		case "Host", "Origin", "Referer", "User-Agent", "Accept", "Accept-Language", "X-Forwarded-Host", "X-Forwarded-Proto":
+			continue // to hide them would hide the address and half of the report's words
 		}
 		for _, v := range values {
 			s.add(v)
@@ -107,6 +108,9 @@ func (s *secrets) learn(body string) {
 	for _, m := range sidIn.FindAllStringSubmatch(body, -1) {
 		if !slices.Contains(s.sids, m[1]) {
 			s.sids = append(s.sids, m[1])
+			if q := url.QueryEscape(m[1]); q != m[1] {
+				s.sids = append(s.sids, q)
+			}
 		}
 	}
 }

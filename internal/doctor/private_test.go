@@ -59,12 +59,14 @@ func TestHide(t *testing.T) {
 	s.add(`pass"word`)
 	s.add("ok1")
 	s.learn(`0{"sid":"abcdefghij"}`)
+	s.learn(`0{"sid":"slash/slash"}`)
 	for in, want := range map[string]string{
 		`say pass"word`:       "say …",
 		`say pass\"word.`:     "say ….",
 		"say pass%22word":     "say …",
 		`say pass"w…, 3 ms`:   "say …, 3 ms",
 		"ok1 book1 ok1":       "… book1 …",
+		"sid=slash%2Fslash":   "sid=slas…",
 		"sid abcdefghij, ab":  "sid abcd…, ab",
 		"sid=abcdefg…, abcd…": "sid=abcd…, abcd…",
 	} {
