@@ -13,7 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/samedoor/samedoor/internal/clustertest"
-	"github.com/samedoor/samedoor/internal/eiotest"
+	"github.com/samedoor/samedoor/internal/eioclient"
 )
 
 // resident returns a process's memory, in bytes.
@@ -36,7 +36,7 @@ func TestUnread(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t, "--workers", "1")
 	before := resident(t, c.Worker(0))
-	client := eiotest.New(c.URL, "")
+	client := eioclient.New(c.URL, "")
 	sid, _, err := client.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestUnread(t *testing.T) {
 func TestLongSIDs(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t, "--workers", "1")
-	client := eiotest.New(c.URL, "")
+	client := eioclient.New(c.URL, "")
 	before := resident(t, c.Worker(0))
 	for range 2000 {
 		if a, err := client.Poll("0." + strings.Repeat("y", 30_000)); err != nil || a.Status != http.StatusBadRequest {
@@ -106,12 +106,12 @@ func TestGhosts(t *testing.T) {
 	if sessions+sockets > 0 {
 		t.Errorf("all have left, but for %d sessions and %d sockets", sessions, sockets)
 	}
-	conn, _, err := eiotest.New(c.URL, "").Upgrade("")
+	conn, _, err := eioclient.New(c.URL, "").Upgrade("")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	welcome, err := eiotest.Ask(conn, "40", `42["welcome"`)
+	welcome, err := eioclient.Ask(conn, "40", `42["welcome"`)
 	if err != nil || !strings.Contains(welcome, `"count":1,`) {
 		t.Errorf("somebody is left in the lobby: %s, %v", welcome, err)
 	}
@@ -120,7 +120,7 @@ func TestGhosts(t *testing.T) {
 func TestJSONP(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t, "--workers", "1")
-	a, err := eiotest.New(c.URL, "").Do("GET", "/socket.io/?EIO=4&transport=polling&j=0", "")
+	a, err := eioclient.New(c.URL, "").Do("GET", "/socket.io/?EIO=4&transport=polling&j=0", "")
 	if err != nil || a.Status != http.StatusBadRequest || strings.Contains(a.Body, "sid") {
 		t.Errorf("%d %s, %v", a.Status, a.Body, err)
 	}
@@ -131,7 +131,7 @@ func TestLeftBehind(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t, "--strategy", "redis", "--workers", "2")
 	for range 6 { // half of them forwarded
-		client := eiotest.New(c.URL, "")
+		client := eioclient.New(c.URL, "")
 		sid, _, err := client.Open()
 		if err != nil {
 			t.Fatal(err)

@@ -71,7 +71,7 @@ func TestImports(t *testing.T) {
 				why = "socketio is for anyone's program"
 			case strings.Contains(i, "zishang520/") && !slices.Contains([]string{module + "internal/chat", module + "internal/worker"}, p.ImportPath):
 				why = "the Socket.IO library is to be replaced: internal/chat and internal/worker only"
-			case in(i, "internal/clustertest") || in(i, "internal/eiotest"):
+			case in(i, "internal/clustertest"):
 				if !in(p.ImportPath, "strategies/strategytest") && !in(p.ImportPath, "e2e") && !in(p.ImportPath, "internal/clustertest") {
 					why = "a helper of tests"
 				}

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/clustertest"
-	"github.com/samedoor/samedoor/internal/eiotest"
+	"github.com/samedoor/samedoor/internal/eioclient"
 	"github.com/samedoor/samedoor/strategies"
 )
 
@@ -96,7 +96,7 @@ func from(i int) string { return fmt.Sprintf("127.0.%d.%d", 1+i, 1+i) } // nginx
 
 // base is where a client from that address is told to connect.
 func base(c *clustertest.Cluster, addr string) (string, error) {
-	a, err := eiotest.New(c.URL, addr).Do("GET", "/route", "")
+	a, err := eioclient.New(c.URL, addr).Do("GET", "/route", "")
 	if err != nil || a.Status != http.StatusOK {
 		return c.URL, err
 	}
@@ -140,7 +140,7 @@ func handshake(c *clustertest.Cluster, addr string) (sid string, slot int, why s
 	if err != nil {
 		return "", -1, "route: " + err.Error()
 	}
-	sid, conn, steps, err := eiotest.New(at, addr).Handshake()
+	sid, conn, steps, err := eioclient.New(at, addr).Handshake()
 	if len(steps) == 0 {
 		return sid, -1, fmt.Sprint(err)
 	}
@@ -162,7 +162,7 @@ func handshake(c *clustertest.Cluster, addr string) (sid string, slot int, why s
 	if !strings.HasPrefix(sid, strconv.Itoa(slot)+".") {
 		return sid, slot, fmt.Sprintf("sid %s does not name slot %d", sid, slot)
 	}
-	got, err := eiotest.Ask(conn, `42["b:message",{}]`, `42["s:message"`)
+	got, err := eioclient.Ask(conn, `42["b:message",{}]`, `42["s:message"`)
 	if want := fmt.Sprintf(`42["s:message","/: %d",`, c.Port+slot); err != nil || !strings.HasPrefix(got, want) {
 		return sid, slot, fmt.Sprintf("b:message: %s, %v, want %s…", got, err, want)
 	}
@@ -235,7 +235,7 @@ func counts(t *testing.T, c *clustertest.Cluster, info strategies.Info, sticky b
 // go on, and its slot is served again.
 func dies(t *testing.T, c *clustertest.Cluster, want Want) {
 	type client struct {
-		*eiotest.Client
+		*eioclient.Client
 		sid  string
 		slot int
 	}
@@ -245,7 +245,7 @@ func dies(t *testing.T, c *clustertest.Cluster, want Want) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cl := eiotest.New(at, from(i))
+		cl := eioclient.New(at, from(i))
 		sid, a, err := cl.Open()
 		if err != nil {
 			t.Fatal(err)

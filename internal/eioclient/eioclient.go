@@ -1,9 +1,10 @@
-// Package eiotest is a small Engine.IO client for tests. It opens a connection
-// for every request, from a source address of its own, and so is the client
-// that needs a strategy most.
-package eiotest
+// Package eioclient is a small Engine.IO client, for tests and comparisons. It
+// opens a connection for every request, from a source address of its own, and so
+// is the client that needs a strategy most.
+package eioclient
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 type Client struct {
 	Base   string // http://host:port
 	Header http.Header
+	ctx    context.Context
 	http   *http.Client
 	ws     *websocket.Dialer
 }
@@ -33,10 +35,17 @@ func New(base, from string) *Client {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
 	}
 	return &Client{
-		Base: base, Header: http.Header{},
+		Base: base, Header: http.Header{}, ctx: context.Background(),
 		http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: d.DialContext, DisableKeepAlives: true}},
 		ws:   &websocket.Dialer{NetDialContext: d.DialContext, HandshakeTimeout: 5 * time.Second},
 	}
+}
+
+// WithContext bounds all that the client does from now on: when ctx is done, its
+// requests end, and so do the WebSockets it opens.
+func (c *Client) WithContext(ctx context.Context) *Client {
+	c.ctx = ctx
+	return c
 }
 
 // An Answer is what came back.
@@ -66,7 +75,7 @@ func (c *Client) Do(method, path, body string) (Answer, error) {
 	if body != "" {
 		rd = strings.NewReader(body)
 	}
-	r, err := http.NewRequest(method, c.Base+path, rd)
+	r, err := http.NewRequestWithContext(c.ctx, method, c.Base+path, rd)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -119,7 +128,10 @@ func (c *Client) Upgrade(sid string) (*websocket.Conn, Answer, error) {
 	if sid != "" {
 		at += "&sid=" + url.QueryEscape(sid)
 	}
-	conn, resp, err := c.ws.Dial(at, c.Header)
+	conn, resp, err := c.ws.DialContext(c.ctx, at, c.Header)
+	if conn != nil {
+		context.AfterFunc(c.ctx, func() { conn.Close() })
+	}
 	if resp == nil {
 		return nil, Answer{}, err
 	}
