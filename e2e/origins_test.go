@@ -95,6 +95,25 @@ func knockAs(t *testing.T, addr, origin string, allowed bool) {
 		}
 	}
 
+	// What is told about the cluster anybody may ask for; a page of another origin reads it only if it may connect.
+	for _, path := range []string{"/cluster", "/trace?sid=none", "/route"} {
+		r, err := http.NewRequest(http.MethodGet, "http://"+addr+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = header.Clone()
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		named := resp.Header.Get("Access-Control-Allow-Origin")
+		cross := origin != "" && origin != "http://"+addr
+		if named != map[bool]string{true: origin}[allowed && cross] || !strings.Contains(strings.Join(resp.Header.Values("Vary"), ","), "Origin") {
+			t.Errorf("%s at %s with origin %q: Access-Control-Allow-Origin is %q, Vary %q", path, addr, origin, named, resp.Header.Values("Vary"))
+		}
+	}
+
 	ws, resp, err := websocket.DefaultDialer.Dial("ws://"+addr+path+"websocket", header)
 	if resp == nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ type Site struct {
 	Cluster    func(context.Context) any                           // body of /cluster
 	Trace      func(ctx context.Context, sid string) []trace.Entry // of all workers, oldest first
 	Draining   func() bool
+	Share      func(http.Header, *http.Request) // lets pages of the origins that may connect read an answer
 	SocketIO   http.Handler
 	Log        *slog.Logger
 }
@@ -51,9 +52,12 @@ func (s *Site) Handler() http.Handler {
 	get("/static/*file", serveAssets())
 	get("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok") })
 	get("/readyz", s.ready)
-	get("/cluster", func(c *gin.Context) { c.JSON(http.StatusOK, s.Cluster(c.Request.Context())) })
-	get("/route", s.route)
-	get("/trace", s.trace)
+	share := func(h gin.HandlerFunc) gin.HandlerFunc {
+		return func(c *gin.Context) { s.Share(c.Writer.Header(), c.Request); h(c) }
+	}
+	get("/cluster", share(func(c *gin.Context) { c.JSON(http.StatusOK, s.Cluster(c.Request.Context())) }))
+	get("/route", share(s.route))
+	get("/trace", share(s.trace))
 	r.NoRoute(s.harden, func(c *gin.Context) { c.String(http.StatusNotFound, "nothing here: the page is at /page\n") })
 	return r
 }

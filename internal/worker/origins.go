@@ -55,6 +55,17 @@ func (o origins) allow(h http.Header, r *http.Request) {
 	}
 }
 
+// share lets the scripts of pages that may connect read what is served about the
+// cluster, as `samedoor compare` does from an origin of its own. Browsers keep it
+// from others by themselves.
+func (o origins) share(h http.Header, r *http.Request) {
+	if allowed, cross := o.check(r); allowed && cross {
+		o.allow(h, r)
+		return
+	}
+	h.Add("Vary", "Origin")
+}
+
 // withPort adds the scheme's port to a host without one.
 func withPort(host, scheme string) string {
 	if _, _, err := net.SplitHostPort(host); err == nil {

@@ -110,7 +110,7 @@ func New(boot control.Boot, info strategies.Info, log *slog.Logger) (*Worker, er
 		Strategy: info, Slot: boot.Slot, WorkerPort: boot.WorkerPort,
 		Workers: func() int { return len(w.snapshot().Workers) },
 		Page:    w.strategy.Page, Cluster: w.describe, Trace: w.collect,
-		Draining: w.draining.Load, SocketIO: http.HandlerFunc(w.serveSocketIO), Log: log,
+		Draining: w.draining.Load, Share: w.origins.share, SocketIO: http.HandlerFunc(w.serveSocketIO), Log: log,
 	}).Handler()
 	return w, nil
 }
