@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +18,17 @@ import (
 // FDVariable names the environment variable that tells a worker which
 // descriptor the control socket is; the slot's sockets follow it.
 const FDVariable = "SAMEDOOR_CONTROL_FD"
+
+// Environ is what a child process gets of the environment: the flags reach it
+// otherwise, so samedoor's own variables stay here, secrets among them.
+func Environ() (env []string) {
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "SAMEDOOR_") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
 
 // Message is either side's; one field is set.
 type Message struct {

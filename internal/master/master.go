@@ -19,6 +19,7 @@ import (
 
 	"github.com/samedoor/samedoor/internal/bus"
 	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/restart"
 	"github.com/samedoor/samedoor/internal/worker"
 	"github.com/samedoor/samedoor/strategies"
 )
@@ -91,7 +92,7 @@ func Run(ctx context.Context, c Config, reload <-chan os.Signal, out io.Writer, 
 		}
 	})
 	for i := range c.Workers {
-		s := &slot{m: m, index: i, policy: policy{max: c.MaxRestarts, delay: c.RestartDelay}, restart: make(chan chan struct{})}
+		s := &slot{m: m, index: i, policy: restart.Policy{Max: c.MaxRestarts, Delay: c.RestartDelay}, restart: make(chan chan struct{})}
 		m.slots = append(m.slots, s)
 		running.Go(func() { s.run(ctx) })
 	}

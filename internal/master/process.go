@@ -3,7 +3,6 @@ package master
 import (
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -58,7 +57,7 @@ func start(boot control.Boot, cluster control.Cluster, sockets []*os.File) (*pro
 	}
 	slot := strconv.Itoa(boot.Slot)
 	pid, err := syscall.ForkExec(exe, []string{os.Args[0], "worker", "--slot", slot}, &syscall.ProcAttr{
-		Env:   append(environ(), "SAMEDOOR_SLOT="+slot, control.FDVariable+"=3"),
+		Env:   append(control.Environ(), "SAMEDOOR_SLOT="+slot, control.FDVariable+"=3"),
 		Files: fds,
 	})
 	if err != nil {
@@ -84,17 +83,6 @@ func copyFD(f *os.File) (fd int, err error) {
 		return -1, err
 	}
 	return fd, os.NewSyscallError("fcntl", derr)
-}
-
-// environ is what workers get of the environment: the flags of the master
-// reach them as Boot, so its own variables stay here, secrets among them.
-func environ() (env []string) {
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "SAMEDOOR_") {
-			env = append(env, v)
-		}
-	}
-	return env
 }
 
 func (p *process) listen() {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/restart"
 )
 
 // killAfter is how long a worker that was told to end may take.
@@ -15,7 +16,7 @@ const killAfter = 3 * time.Second
 type slot struct {
 	m       *Master
 	index   int
-	policy  policy
+	policy  restart.Policy
 	restart chan chan struct{} // asks for a new process; closed when it is ready
 }
 
@@ -31,9 +32,9 @@ func (s *slot) run(ctx context.Context) {
 			s.m.set(s.index, func(w *control.Worker) { w.Restarts++ })
 			continue
 		}
-		after, giveUp := s.policy.died(ready)
+		after, giveUp := s.policy.Died(ready)
 		if giveUp {
-			s.m.log.Error("slot given up: its worker died too often", "slot", s.index, "restarts", s.policy.count, "last", why)
+			s.m.log.Error("slot given up: its worker died too often", "slot", s.index, "restarts", s.policy.Count, "last", why)
 			s.m.set(s.index, func(w *control.Worker) { w.State = control.GivenUp })
 			return
 		}

@@ -1,4 +1,4 @@
-package master
+package restart
 
 import (
 	"testing"
@@ -20,9 +20,9 @@ func TestPolicy(t *testing.T) {
 		{"no restarts", 0, []time.Duration{long}, []time.Duration{-1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := policy{max: tt.max, delay: d}
+			p := Policy{Max: tt.max, Delay: d}
 			for i, ready := range tt.deaths {
-				after, giveUp := p.died(ready)
+				after, giveUp := p.Died(ready)
 				if giveUp {
 					after = -1
 				}
