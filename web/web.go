@@ -28,6 +28,8 @@ type Site struct {
 	Trace      func(ctx context.Context, sid string) []trace.Entry // of all workers, oldest first
 	Draining   func() bool
 	Share      func(http.Header, *http.Request) // lets pages of the origins that may connect read an answer
+	DemoToken  func(*http.Request) string       // what lets the page asked for give orders; empty: nothing does
+	Demo       http.Handler                     // POST /demo/kill and /demo/restart; nil: there are none
 	SocketIO   http.Handler
 	Log        *slog.Logger
 }
@@ -58,6 +60,9 @@ func (s *Site) Handler() http.Handler {
 	get("/cluster", share(func(c *gin.Context) { c.JSON(http.StatusOK, s.Cluster(c.Request.Context())) }))
 	get("/route", share(s.route))
 	get("/trace", share(s.trace))
+	if s.Demo != nil {
+		pages.Any("/demo/:order", gin.WrapH(s.Demo))
+	}
 	r.NoRoute(s.harden, func(c *gin.Context) { c.String(http.StatusNotFound, "nothing here: the page is at /page\n") })
 	return r
 }
@@ -97,6 +102,7 @@ func (s *Site) page(c *gin.Context) {
 		"Strategy": s.Strategy.Name, "Doc": s.Strategy.Doc,
 		"Workers": s.Workers(), "WorkerPort": s.WorkerPort,
 		"URL": p.URL, "Slot": p.Slot, "Answered": s.Slot,
+		"DemoToken": s.DemoToken(c.Request),
 	})
 	if err != nil {
 		s.Log.Error("the page could not be rendered", "error", err)

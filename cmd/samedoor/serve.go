@@ -21,6 +21,7 @@ type serveCmd struct {
 	Addr         string        `default:"127.0.0.1:8080" help:"Public address; port 0 picks one." placeholder:"HOST:PORT"`
 	MaxRestarts  int           `default:"3" help:"How often a slot's worker is started again without a healthy minute." placeholder:"N"`
 	RestartDelay time.Duration `default:"5s" help:"Time before it is (none after the first death of a healthy worker)." placeholder:"TIME"`
+	Demo         *bool         `negatable:"" help:"Buttons on the page that kill and restart workers. Default: on with a loopback --addr, else off."`
 	shared
 
 	// In the contract, of issues that are still open.
@@ -28,7 +29,6 @@ type serveCmd struct {
 	TLSCert      string `hidden:"" name:"tls-cert"`
 	TLSKey       string `hidden:"" name:"tls-key"`
 	Admin        string `hidden:""`
-	Demo         *bool  `hidden:""`
 }
 
 // maxWorkers is more than any machine runs; beyond it a number is a mistake.
@@ -42,8 +42,6 @@ func (c *serveCmd) Run(out io.Writer) error {
 		return usage("--tls-cert and --tls-key are not built yet: let a proxy in front speak TLS")
 	case c.Admin != "":
 		return usage("--admin is not built yet: GET /cluster tells the numbers")
-	case c.Demo != nil && *c.Demo:
-		return usage("--demo is not built yet: kill workers by their pid, GET /cluster tells it")
 	case c.Workers < 1 || c.Workers > maxWorkers:
 		return usage("--workers %d: choose 1 to %d", c.Workers, maxWorkers)
 	case c.MaxRestarts < 0:
@@ -58,7 +56,7 @@ func (c *serveCmd) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, port, _ := net.SplitHostPort(c.Addr) // checked above
+	host, port, _ := net.SplitHostPort(c.Addr) // checked above
 	public, _ := strconv.Atoi(port)
 	if own := info.Name == "server" || info.Name == "nginx"; own && public >= c.WorkerPort && public < c.WorkerPort+c.Workers {
 		return usage("--addr %s is one of the workers' ports, %d to %d: choose another, or another --worker-port", c.Addr, c.WorkerPort, c.WorkerPort+c.Workers-1)
@@ -72,6 +70,7 @@ func (c *serveCmd) Run(out io.Writer) error {
 		Engine: c.Engine, Redis: c.Redis, PeerAddr: c.PeerAddr, Strict: c.Strict, Hash: c.Hash, HashFunc: hash,
 		NginxMethod: c.NginxMethod, Origins: c.Origins, MaxRestarts: c.MaxRestarts,
 		RestartDelay: c.RestartDelay, Rate: c.Rate, LogFormat: c.Log,
+		Demo: c.Demo == nil && worker.IsLoopback(host) || c.Demo != nil && *c.Demo,
 	}, reload, out, logs.New(os.Stderr, c.Log).With("pid", os.Getpid()))
 	if errors.As(err, new(worker.StartError)) {
 		return usageError{err}

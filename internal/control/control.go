@@ -36,7 +36,20 @@ type Message struct {
 	Cluster *Cluster `json:"cluster,omitempty"` // master: first and whenever it changes
 	Ready   bool     `json:"ready,omitempty"`   // worker: it serves
 	Failed  string   `json:"failed,omitempty"`  // worker: why it can't; it exits
+	Order   *Order   `json:"order,omitempty"`   // worker: what a demo page asks of the master
 }
+
+// Order is a demo page's for the worker in a slot.
+type Order struct {
+	Do   string `json:"do"` // Kill or Restart
+	Slot int    `json:"slot"`
+}
+
+// What may be ordered.
+const (
+	Kill    = "kill"    // SIGKILL, as if it had died
+	Restart = "restart" // replace it, as a reload does
+)
 
 // Boot is all that a worker must know to serve its slot.
 type Boot struct {
@@ -45,7 +58,8 @@ type Boot struct {
 	Slot       int
 	ID         string // of this worker, across masters and hosts
 	Host       string // of this master: what IDs end with
-	Public     string // public address, with its port
+	Addr       string // public address as --addr has it
+	Public     string // the same, with its port
 	WorkerPort int    // port that slot 0 is named by
 	Sockets    int    // how many the worker inherits
 
@@ -60,6 +74,7 @@ type Boot struct {
 	Hash         string
 	NginxMethod  string
 	FrontSecret  string
+	DemoToken    string // lets pages order kills and restarts; empty: they can't
 	Origins      []string
 	TrustProxies []string
 	Rate         float64

@@ -19,7 +19,6 @@ import (
 
 	"github.com/samedoor/samedoor/internal/bus"
 	"github.com/samedoor/samedoor/internal/control"
-	"github.com/samedoor/samedoor/internal/restart"
 	"github.com/samedoor/samedoor/internal/worker"
 	"github.com/samedoor/samedoor/strategies"
 )
@@ -36,6 +35,7 @@ type Config struct {
 	Strict       bool
 	Hash         string
 	HashFunc     strategies.PickFunc // what Hash names
+	Demo         bool                // pages may order kills and restarts
 	NginxMethod  string
 	Origins      []string
 	MaxRestarts  int
@@ -92,8 +92,9 @@ func Run(ctx context.Context, c Config, reload <-chan os.Signal, out io.Writer, 
 		}
 	})
 	for i := range c.Workers {
-		s := &slot{m: m, index: i, policy: restart.Policy{Max: c.MaxRestarts, Delay: c.RestartDelay}, restart: make(chan chan struct{})}
-		m.slots = append(m.slots, s)
+		m.slots = append(m.slots, newSlot(m, i))
+	}
+	for _, s := range m.slots {
 		running.Go(func() { s.run(ctx) })
 	}
 	running.Go(func() { m.watch(ctx, cancel, out) })
@@ -116,9 +117,12 @@ func (m *Master) open() (err error) {
 		return fmt.Errorf("make a directory for this run: %w", err)
 	}
 	m.boot = control.Boot{
-		Strategy: m.Strategy.Name, Engine: m.Engine, Host: worker.RandomName(), WorkerPort: m.WorkerPort, Dir: m.dir,
+		Strategy: m.Strategy.Name, Engine: m.Engine, Addr: m.Addr, Host: worker.RandomName(), WorkerPort: m.WorkerPort, Dir: m.dir,
 		Strict: m.Strict, Hash: m.Hash, NginxMethod: m.NginxMethod, FrontSecret: rand.Text(), Secret: rand.Text(),
 		Origins: m.Origins, Rate: m.Rate, LogFormat: m.LogFormat,
+	}
+	if m.Demo {
+		m.boot.DemoToken = rand.Text()
 	}
 	m.cluster.Since = time.Now().UnixMilli()
 	for i := range m.Workers {

@@ -17,11 +17,13 @@ type process struct {
 	said chan control.Message // what it says; closed after the last word
 	done chan struct{}        // closed when it has ended
 	how  string               // it ended, once done is closed
+
+	order func(control.Order) // what its pages ask for; must not block
 }
 
 // start starts a worker that inherits sockets, tells it all it must know, and
 // watches it. Nothing is shared with it but those sockets and the log stream.
-func start(boot control.Boot, cluster control.Cluster, sockets []*os.File) (*process, error) {
+func start(boot control.Boot, cluster control.Cluster, sockets []*os.File, order func(control.Order)) (*process, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -64,7 +66,7 @@ func start(boot control.Boot, cluster control.Cluster, sockets []*os.File) (*pro
 		conn.Close()
 		return nil, os.NewSyscallError("start worker", err)
 	}
-	p := &process{conn: conn, said: make(chan control.Message, 4), done: make(chan struct{})}
+	p := &process{conn: conn, said: make(chan control.Message, 4), done: make(chan struct{}), order: order}
 	p.Process, _ = os.FindProcess(pid) // on unix it always succeeds
 	go p.listen()
 	go p.wait()
@@ -92,6 +94,10 @@ func (p *process) listen() {
 		m, err := p.conn.Receive()
 		if err != nil {
 			return
+		}
+		if m.Order != nil { // not said: what a page does must not keep the slot from hearing of Ready
+			p.order(*m.Order)
+			continue
 		}
 		p.said <- m
 	}

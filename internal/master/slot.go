@@ -18,6 +18,26 @@ type slot struct {
 	index   int
 	policy  restart.Policy
 	restart chan chan struct{} // asks for a new process; closed when it is ready
+	orders  chan string        // of demo pages, one at a time
+}
+
+func newSlot(m *Master, index int) *slot {
+	return &slot{
+		m: m, index: index, policy: restart.Policy{Max: m.MaxRestarts, Delay: m.RestartDelay},
+		restart: make(chan chan struct{}), orders: make(chan string, 1),
+	}
+}
+
+// order passes on what a demo page asks for. It never blocks: one order may
+// wait, and whatever comes until it is carried out means the same worker.
+func (m *Master) order(o control.Order) {
+	if o.Slot < 0 || o.Slot >= len(m.slots) {
+		return
+	}
+	select {
+	case m.slots[o.Slot].orders <- o.Do:
+	default:
+	}
 }
 
 // run keeps a process in the slot until ctx is done or the slot is given up.
@@ -43,16 +63,17 @@ func (s *slot) run(ctx context.Context) {
 		select {
 		case <-time.After(after):
 		case waiting = <-s.restart:
+		case <-s.orders:
 		case <-ctx.Done():
 		}
 	}
 }
 
-// live runs one process. It returns how long the process was ready, who
+// live runs one process. Its end by order counts as a restart, not as a death. It returns how long the process was ready, who
 // ordered its end (nil if it died by itself), and why it died.
 func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Duration, ordered chan struct{}, why string) {
 	boot := s.m.bootOf(s.index)
-	p, err := start(boot, s.m.snapshot(), s.m.socketsOf(s.index))
+	p, err := start(boot, s.m.snapshot(), s.m.socketsOf(s.index), s.m.order)
 	if err != nil {
 		return 0, nil, err.Error()
 	}
@@ -64,7 +85,7 @@ func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Dura
 		_ = p.Signal(syscall.SIGTERM)
 		kill = time.After(killAfter)
 	}
-	restart := s.restart
+	restart, orders := s.restart, (chan string)(nil) // pages' orders are for workers that serve
 	for {
 		select {
 		case msg, ok := <-p.said:
@@ -75,6 +96,11 @@ func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Dura
 				why = msg.Failed
 			case msg.Ready:
 				since = time.Now()
+				select {
+				case <-s.orders: // meant the one before
+				default:
+				}
+				orders = s.orders
 				s.m.log.Info("worker ready", "slot", s.index, "worker", p.Pid)
 				s.m.set(s.index, func(w *control.Worker) { w.State = control.Ready })
 				if waiting != nil {
@@ -85,6 +111,20 @@ func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Dura
 			restart = nil
 			s.m.set(s.index, func(w *control.Worker) { w.State = control.Draining })
 			end()
+		case do := <-orders:
+			if ordered == nil {
+				ordered = make(chan struct{})
+			}
+			s.m.log.Info("ordered by the page: "+do, "slot", s.index, "worker", p.Pid)
+			switch {
+			case do == control.Kill:
+				orders, restart = nil, nil
+				_ = p.Kill()
+			case restart != nil:
+				restart = nil
+				s.m.set(s.index, func(w *control.Worker) { w.State = control.Draining })
+				end()
+			}
 		case <-stop:
 			stop = nil
 			end()

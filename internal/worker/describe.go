@@ -125,6 +125,13 @@ func (w *Worker) eachPeer(ctx context.Context, f func(o bus.Worker, to peer)) {
 }
 
 func writeJSON(rw http.ResponseWriter, v any) {
+	writeStatus(rw, http.StatusOK, v)
+}
+
+func writeStatus(rw http.ResponseWriter, status int, v any) {
+	b, _ := json.Marshal(v)
 	rw.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(rw).Encode(v)
+	rw.Header().Set("Content-Length", itoa(len(b)+1)) // whole once flushed
+	rw.WriteHeader(status)
+	_, _ = rw.Write(append(b, '\n'))
 }

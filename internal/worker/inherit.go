@@ -70,6 +70,7 @@ func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, cluster
 		return err
 	}
 	w.SetCluster(cluster)
+	w.master = func(o control.Order) error { return conn.Send(control.Message{Order: &o}) }
 	go func() {
 		for {
 			m, err := conn.Receive()

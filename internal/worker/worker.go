@@ -52,6 +52,7 @@ type Worker struct {
 	registry *bus.Registry
 	hub      *chat.Hub
 	site     http.Handler
+	master   func(control.Order) error // tells it; nil without one
 
 	draining           atomic.Bool
 	opening            sync.RWMutex // held for reading while a session is opened
@@ -110,6 +111,7 @@ func New(boot control.Boot, info strategies.Info, log *slog.Logger) (*Worker, er
 		Strategy: info, Slot: boot.Slot, WorkerPort: boot.WorkerPort,
 		Workers: func() int { return len(w.snapshot().Workers) },
 		Page:    w.strategy.Page, Cluster: w.describe, Trace: w.collect,
+		DemoToken: w.demoToken, Demo: w.demo(),
 		Draining: w.draining.Load, Share: w.origins.share, SocketIO: http.HandlerFunc(w.serveSocketIO), Log: log,
 	}).Handler()
 	return w, nil

@@ -1,0 +1,120 @@
+package worker
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/samedoor/samedoor/internal/control"
+)
+
+// tokenHeader carries the token that a page was served with.
+const tokenHeader = "X-Samedoor-Token"
+
+// demoToken is what lets the page asked for by r order kills and restarts.
+// Empty, so that it shows no buttons, where they would be refused.
+func (w *Worker) demoToken(r *http.Request) string {
+	if !w.demoHost(r.Host) {
+		return ""
+	}
+	return w.boot.DemoToken
+}
+
+// demo serves POST /demo/kill?slot=I and /demo/restart?slot=I, for pages of our
+// own alone: another site's page has another Origin, one that made its name
+// point here (DNS rebinding) a Host that is not ours, and neither has the token.
+// It answers 202 {"ok":true,"slot":I}, or {"ok":false,"error":…}.
+func (w *Worker) demo() http.Handler {
+	if w.boot.DemoToken == "" {
+		return nil
+	}
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		do := path.Base(r.URL.Path)
+		slot, err := strconv.Atoi(r.URL.Query().Get("slot"))
+		slots := w.snapshot().Workers
+		refuse := func(status int, why string) {
+			drainBody(r)
+			writeStatus(rw, status, map[string]any{"ok": false, "error": why})
+		}
+		switch {
+		case do != control.Kill && do != control.Restart:
+			refuse(http.StatusNotFound, "unknown order "+strconv.Quote(do)+": POST /demo/kill or /demo/restart")
+		case r.Method != http.MethodPost:
+			rw.Header().Set("Allow", http.MethodPost)
+			refuse(http.StatusMethodNotAllowed, "orders are POSTed")
+		case !w.demoHost(r.Host):
+			refuse(http.StatusForbidden, "Host "+strconv.Quote(r.Host)+" is not this cluster's: open the page by its address or as localhost")
+		case !samePage(r):
+			refuse(http.StatusForbidden, "Origin "+strconv.Quote(r.Header.Get("Origin"))+" is not this page's: use the buttons of /page")
+		case !secretsEqual(r.Header.Get(tokenHeader), w.boot.DemoToken):
+			refuse(http.StatusForbidden, tokenHeader+" is not what the page was served with: reload the page")
+		case err != nil || slot < 0 || slot >= len(slots):
+			refuse(http.StatusBadRequest, "no such slot: choose 0 to "+itoa(len(slots)-1))
+		case slots[slot].State == control.GivenUp:
+			refuse(http.StatusConflict, "slot "+itoa(slot)+" was given up, no worker is in it: restart the cluster")
+		default:
+			w.obey(rw, r, control.Order{Do: do, Slot: slot})
+		}
+	})
+}
+
+// obey sends the order on. An order for this very worker is answered first: it
+// may not live to do so afterwards.
+func (w *Worker) obey(rw http.ResponseWriter, r *http.Request, o control.Order) {
+	accepted := func() {
+		drainBody(r)
+		writeStatus(rw, http.StatusAccepted, map[string]any{"ok": true, "slot": o.Slot})
+	}
+	if o.Slot == w.boot.Slot {
+		accepted()
+		_ = http.NewResponseController(rw).Flush()
+		_ = w.master(o)
+		return
+	}
+	if err := w.master(o); err != nil {
+		writeStatus(rw, http.StatusServiceUnavailable, map[string]any{"ok": false, "error": "the master does not listen: " + err.Error()})
+		return
+	}
+	accepted()
+}
+
+// samePage tells whether a script of the very origin asked for sends r.
+func samePage(r *http.Request) bool {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	u, err := url.Parse(r.Header.Get("Origin"))
+	return err == nil && u.Host != "" && r.Header.Get("Origin") == scheme+"://"+u.Host &&
+		strings.EqualFold(withPort(u.Host, scheme), withPort(r.Host, scheme))
+}
+
+// demoHost tells whether a Host header names this cluster: loopback, or what
+// --addr says; any address, but no name, if that is a wildcard. A name that
+// anybody may point here is none of them.
+func (w *Worker) demoHost(hostport string) bool {
+	host := hostOnly(hostport)
+	if IsLoopback(host) || strings.EqualFold(host, hostOnly(w.boot.Addr)) {
+		return host != ""
+	}
+	public, err := netip.ParseAddrPort(w.boot.Public)
+	_, notAddr := netip.ParseAddr(host)
+	return err == nil && public.Addr().IsUnspecified() && notAddr == nil
+}
+
+// hostOnly takes the port off.
+func hostOnly(hostport string) string {
+	host, _, _ := net.SplitHostPort(withPort(hostport, "http"))
+	return host
+}
+
+// IsLoopback tells whether a host is this machine for itself: an address such
+// as 127.0.0.1, or localhost.
+func IsLoopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && a.Unmap().IsLoopback()
+}
