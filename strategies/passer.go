@@ -70,12 +70,18 @@ func RoundRobin() PickFunc {
 // connections passed again to those that stay. (A worker that is about to end
 // may take some of them first; each goes to exactly one.)
 func (p *Passer) Run(ctx context.Context, live LiveFunc, pick PickFunc) error {
+	return p.run(ctx, live, func(fd int, from netip.Addr) { p.pass(fd, from, live, pick) })
+}
+
+// run gives each connection to hand: accepted ones, and those of slots that
+// are given up.
+func (p *Passer) run(ctx context.Context, live LiveFunc, hand func(fd int, from netip.Addr)) error {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
 		for {
 			_, changed := live()
-			p.rescue(live, pick)
+			p.rescue(live, hand)
 			select {
 			case <-changed:
 			case <-ctx.Done():
@@ -84,9 +90,7 @@ func (p *Passer) Run(ctx context.Context, live LiveFunc, pick PickFunc) error {
 			}
 		}
 	}()
-	err := acceptLoop(p.public, func(fd int, from netip.Addr) {
-		p.pass(fd, from, live, pick)
-	})
+	err := acceptLoop(p.public, hand)
 	if ctx.Err() == nil {
 		return err
 	}
@@ -117,20 +121,28 @@ func (p *Passer) Also(ctx context.Context, f *os.File, live LiveFunc, pick PickF
 }
 
 func (p *Passer) pass(fd int, from netip.Addr, live LiveFunc, pick PickFunc) {
+	p.offer(fd, live, func(slots []int) (int, bool) { return pick(from, slots), true })
+}
+
+// offer passes fd to the slot that choose returns, or refuses it. It returns
+// false, and fd stays the caller's, if choose does.
+func (p *Passer) offer(fd int, live LiveFunc, choose func(live []int) (slot int, ok bool)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	slots, _ := live() // under the lock: after a change, rescue finds what was passed before it
 	if len(slots) == 0 {
-		refuse(fd)
-		return
+		refuse(fd, unavailable)
+		return true
 	}
-	if slot := pick(from, slots); slot >= len(p.lanes) || !p.lanes[slot].Pass(fd) {
-		refuse(fd)
+	slot, ok := choose(slots)
+	if ok && (slot >= len(p.lanes) || !p.lanes[slot].Pass(fd)) {
+		refuse(fd, unavailable)
 	}
+	return ok
 }
 
 // rescue passes again what waits in the lanes of slots that are given up.
-func (p *Passer) rescue(live LiveFunc, pick PickFunc) {
+func (p *Passer) rescue(live LiveFunc, hand func(fd int, from netip.Addr)) {
 	p.mu.Lock()
 	var stranded []int
 	slots, _ := live()
@@ -146,7 +158,7 @@ func (p *Passer) rescue(live LiveFunc, pick PickFunc) {
 			unix.Close(fd)
 			continue
 		}
-		p.pass(fd, addrOf(sa), live, pick)
+		hand(fd, addrOf(sa))
 	}
 }
 
@@ -155,9 +167,9 @@ const unavailable = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConne
 
 // refuse answers and closes fd without waiting for the client: new clients of
 // a stalled worker learn to retry, and other workers' clients don't notice.
-func refuse(fd int) {
+func refuse(fd int, answer string) {
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Usec: 1})
-	_, _ = unix.Write(fd, []byte(unavailable))
+	_, _ = unix.Write(fd, []byte(answer))
 	_ = unix.Shutdown(fd, unix.SHUT_WR)
 	// Closing with the request unread would reset the connection and could
 	// discard the answer on its way; linger a little, off the accept loop.

@@ -25,11 +25,20 @@ type rig struct {
 	mu    sync.Mutex
 	slots []int
 	moved chan struct{}
+
+	answer func(c net.Conn, slot int) // what workers do
 }
 
 func newRig(t *testing.T, n int, pick PickFunc) *rig {
 	t.Helper()
+	return newRigThat(t, n, func(ctx context.Context, r *rig) error { return r.passer.Run(ctx, r.live, pick) })
+}
+
+// newRigThat runs another of the Passer's loops.
+func newRigThat(t *testing.T, n int, run func(context.Context, *rig) error) *rig {
+	t.Helper()
 	r := &rig{t: t, done: make(chan error, 1), moved: make(chan struct{})}
+	r.answer = func(c net.Conn, slot int) { fmt.Fprintf(c, "slot %d for %v", slot, c.RemoteAddr()) }
 	for i := range n {
 		r.slots = append(r.slots, i)
 	}
@@ -40,7 +49,7 @@ func newRig(t *testing.T, n int, pick PickFunc) *rig {
 	r.addr, r.ends = at.String(), ends
 	ctx, cancel := context.WithCancel(t.Context())
 	r.cancel = cancel
-	go func() { r.done <- r.passer.Run(ctx, r.live, pick) }()
+	go func() { r.done <- run(ctx, r) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-r.done; err != nil {
@@ -83,7 +92,7 @@ func (r *rig) work(slot int) (stop func()) {
 			if err != nil {
 				return
 			}
-			fmt.Fprintf(c, "slot %d for %v", slot, c.RemoteAddr())
+			r.answer(c, slot)
 			c.Close()
 		}
 	}()

@@ -1,0 +1,173 @@
+package strategies
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A PeekFunc chooses one of the live slots (ascending, never empty) for a
+// client, as a [PickFunc] does, and may look at what the client has sent so
+// far. It is asked with an empty head first, before anything is read, and again
+// with a longer one each time it returns false. With last set there will be no
+// longer one (it is [MaxHead] bytes long, or too many clients are slow), and it
+// must choose.
+//
+// What a client sends is its own invention: head is to be checked like any
+// input. It is valid during the call only, and calls do not overlap.
+type PeekFunc func(client netip.Addr, head []byte, last bool, live []int) (slot int, ok bool)
+
+// MaxHead is how much of a connection is looked at, in bytes.
+const MaxHead = 16 << 10
+
+const (
+	peekTime = 5 * time.Second // how long a client may take to send what is looked at
+	peekRoom = 512             // clients that may do so at once, each a descriptor and a goroutine
+)
+
+// RunPeek is Run for a choice that depends on a connection's first bytes. They
+// are peeked at, never consumed: the worker reads them as if nothing had been.
+//
+// Clients that have sent enough, nearly all of them, are passed at once. Those
+// that haven't hold up nobody: they are waited for on the side, and closed
+// after a while, with 408 if they had begun a request. When very many are slow,
+// the next are passed by what they have sent.
+func (p *Passer) RunPeek(ctx context.Context, live LiveFunc, peek PeekFunc) error {
+	return p.runPeek(ctx, live, peek, peekTime, peekRoom)
+}
+
+func (p *Passer) runPeek(ctx context.Context, live LiveFunc, peek PeekFunc, limit time.Duration, room int) error {
+	if err := deferAccept(p.public); err != nil {
+		return err
+	}
+	slow, cancel := context.WithCancel(ctx)
+	k := &peeker{Passer: p, live: live, peek: peek, limit: limit, room: make(chan struct{}, room), ctx: slow}
+	err := p.run(ctx, live, k.hand)
+	cancel()
+	k.waiting.Wait()
+	return err
+}
+
+// deferAccept asks the kernel to keep connections to itself until their first
+// bytes are there, so that one look is enough. Silent ones it hands over all
+// the same, after a second or, under a flood, at once.
+func deferAccept(f *os.File) error {
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var serr error
+	if err := rc.Control(func(s uintptr) { serr = unix.SetsockoptInt(int(s), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1) }); err != nil {
+		return err
+	}
+	return os.NewSyscallError("setsockopt", serr)
+}
+
+type peeker struct {
+	*Passer
+	live  LiveFunc
+	peek  PeekFunc
+	limit time.Duration
+
+	ctx     context.Context // done when those that wait are to be closed
+	room    chan struct{}   // holds one for each that waits
+	waiting sync.WaitGroup
+}
+
+// heads lends buffers, so that a client that waits holds none.
+var heads = sync.Pool{New: func() any { return new([MaxHead]byte) }}
+
+// hand passes fd, or waits for what the client has yet to send. It never blocks.
+func (k *peeker) hand(fd int, from netip.Addr) {
+	if k.choose(fd, from, nil, false) {
+		return
+	}
+	buf := heads.Get().(*[MaxHead]byte)
+	defer heads.Put(buf)
+	n, err := look(fd, buf)
+	switch {
+	case err == unix.EAGAIN: // nothing yet
+	case err != nil || n == 0: // the client has left
+		unix.Close(fd)
+		return
+	case k.choose(fd, from, buf[:n], n == MaxHead):
+		return
+	}
+	select {
+	case k.room <- struct{}{}:
+		k.waiting.Go(func() {
+			k.wait(fd, from)
+			<-k.room
+		})
+	default:
+		k.choose(fd, from, buf[:max(n, 0)], true)
+	}
+}
+
+// choose passes fd if peek knows a slot for it; else it stays the caller's.
+func (k *peeker) choose(fd int, from netip.Addr, head []byte, last bool) bool {
+	return k.offer(fd, k.live, func(slots []int) (int, bool) {
+		slot, ok := k.peek(from, head, last, slots)
+		return slot, ok || last
+	})
+}
+
+// wait owns fd: it looks again whenever more has arrived.
+func (k *peeker) wait(fd int, from netip.Addr) {
+	_ = unix.SetNonblock(fd, true) // which takes it into the runtime's poller
+	f := os.NewFile(uintptr(fd), "connection")
+	defer f.Close()
+	_ = f.SetReadDeadline(time.Now().Add(k.limit))
+	defer context.AfterFunc(k.ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })()
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	begun := false
+	err = rc.Read(func(s uintptr) bool {
+		buf := heads.Get().(*[MaxHead]byte)
+		defer heads.Put(buf)
+		n, err := look(int(s), buf)
+		if err == unix.EAGAIN {
+			return false
+		}
+		if err != nil || n == 0 { // the client has left
+			return true
+		}
+		begun = true
+		// What is passed leaves this process, and f closes its own descriptor.
+		own, err := unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return true
+		}
+		if k.choose(own, from, buf[:n], n == MaxHead) {
+			return true
+		}
+		unix.Close(own)
+		return false // until the poller sees more arrive: it tells of changes only
+	})
+	if err != nil && begun && k.ctx.Err() == nil {
+		_ = rc.Control(func(s uintptr) {
+			if own, err := unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0); err == nil {
+				refuse(own, tooSlow)
+			}
+		})
+	}
+}
+
+// tooSlow is what a client gets that does not end the line it began.
+const tooSlow = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+// look reads what has arrived on fd, and leaves it there.
+func look(fd int, buf *[MaxHead]byte) (n int, err error) {
+	for {
+		n, _, err = unix.Recvfrom(fd, buf[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
