@@ -58,6 +58,11 @@ type Info struct {
 	// Doc says in one sentence who picks the worker.
 	Doc string
 
+	// PerConnection says that the strategy picks by the first request of a
+	// connection, and does not see the next. Under --strict workers then close a
+	// connection after each answer, so that every request is the first.
+	PerConnection bool
+
 	// New makes a strategy. It has no side effects: master and workers call it.
 	New func(Config) Strategy
 }
@@ -89,6 +94,15 @@ type Config struct {
 	// Serving tells which slots have a worker that serves right now (or all live
 	// ones if none does), for connections that any worker will do for. Master only.
 	Serving LiveFunc
+
+	// Load tells how many sessions a slot's worker has told it holds, and how
+	// often it has: its report changes when the worker has met new connections
+	// or its sessions have changed, ten times a second at most. Master only.
+	Load func(slot int) (sessions int, report uint64)
+
+	// Owner tells the slot that a sid names, if it names one of this cluster. It
+	// may have been given up. Master only.
+	Owner func(sid string) (slot int, ok bool)
 
 	// Log is for the events in the life of a child process; nothing else here logs.
 	Log *slog.Logger

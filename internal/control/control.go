@@ -37,6 +37,10 @@ type Message struct {
 	Ready   bool     `json:"ready,omitempty"`   // worker: it serves
 	Failed  string   `json:"failed,omitempty"`  // worker: why it can't; it exits
 	Order   *Order   `json:"order,omitempty"`   // worker: what a demo page asks of the master
+
+	// Worker: how many sessions it holds, after it has met new connections or
+	// the number has changed; at most ten times a second.
+	Sessions *int `json:"sessions,omitempty"`
 }
 
 // Order is a demo page's for the worker in a slot.

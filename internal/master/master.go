@@ -19,6 +19,7 @@ import (
 
 	"github.com/samedoor/samedoor/internal/bus"
 	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/session"
 	"github.com/samedoor/samedoor/internal/worker"
 	"github.com/samedoor/samedoor/strategies"
 )
@@ -55,6 +56,7 @@ type Master struct {
 	sockets  [][]*os.File
 	peers    []*os.File // by slot: where other hosts forward to, if anywhere
 	slots    []*slot
+	loads    loads
 
 	mu        sync.Mutex // guards the following
 	cluster   control.Cluster
@@ -150,7 +152,8 @@ func (m *Master) openBus(ctx context.Context) (url string, closer func(), err er
 func (m *Master) openSockets() (err error) {
 	m.strategy = m.Strategy.New(strategies.Config{
 		Addr: m.Addr, WorkerPort: m.WorkerPort, Strict: m.Strict, Hash: m.HashFunc, NginxMethod: m.NginxMethod,
-		FrontSecret: m.boot.FrontSecret, Dir: m.dir, Live: m.live, Serving: m.serving, Log: m.log,
+		FrontSecret: m.boot.FrontSecret, Dir: m.dir, Live: m.live, Serving: m.serving,
+		Load: m.loads.of, Owner: m.owner, Log: m.log,
 	})
 	m.public, m.sockets, err = m.strategy.Sockets(m.Workers)
 	if used := new(strategies.InUseError); errors.As(err, &used) {
@@ -237,6 +240,17 @@ func (m *Master) attach(slot int, p *process) {
 	if p != nil {
 		m.set(slot, func(w *control.Worker) { w.PID, w.State = p.Pid, control.Starting })
 	}
+}
+
+// owner returns the slot that a sid names. Where others share the bus, it names
+// a worker, and only ours are in a slot here.
+func (m *Master) owner(sid string) (slot int, ok bool) {
+	name, _, ok := session.Split(sid)
+	if !ok {
+		return 0, false
+	}
+	slot, ok = session.Slot(name)
+	return slot, ok && (!m.boot.Shared || name == m.idOf(slot))
 }
 
 func (m *Master) snapshot() control.Cluster {

@@ -1,6 +1,7 @@
 package master
 
 import (
+	"cmp"
 	"context"
 	"syscall"
 	"time"
@@ -79,6 +80,7 @@ func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Dura
 	}
 	s.m.attach(s.index, p)
 	defer s.m.attach(s.index, nil)
+	defer s.m.loads.set(s.index, 0) // its sessions end with it
 	var since time.Time
 	var kill <-chan time.Time
 	stop, end := ctx.Done(), func() {
@@ -94,6 +96,8 @@ func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Dura
 				p.said = nil
 			case msg.Failed != "":
 				why = msg.Failed
+			case msg.Sessions != nil:
+				s.m.loads.set(s.index, *msg.Sessions)
 			case msg.Ready:
 				since = time.Now()
 				select {
@@ -136,7 +140,7 @@ func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Dura
 			}
 			if p.said != nil {
 				for msg := range p.said { // its last words
-					why = msg.Failed
+					why = cmp.Or(msg.Failed, why)
 				}
 			}
 			if why == "" {

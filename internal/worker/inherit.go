@@ -85,5 +85,6 @@ func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, cluster
 			}
 		}
 	}()
+	go w.report(ctx, func(sessions int) error { return conn.Send(control.Message{Sessions: &sessions}) })
 	return w.Run(ctx, public, peer, func() { _ = conn.Send(control.Message{Ready: true}) })
 }

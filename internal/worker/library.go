@@ -121,6 +121,8 @@ func (e *library) opened(args ...any) {
 		e.io.Engine().Clients().Delete(s.Id())
 		return
 	}
+	e.w.touch()
+	_ = s.On("close", func(...any) { e.w.touch() })
 	boundBacklog(s)
 	if s.Transport().Name() != transports.WEBSOCKET {
 		return

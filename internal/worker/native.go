@@ -20,6 +20,7 @@ func newNative(w *Worker) engine {
 			MaxPayload: maxPayload,
 			MaxQueue:   maxBacklog,
 			GenerateID: func(*http.Request) string { return session.Tag(w.name, eio.NewID()) },
+			OnSessions: w.touch,
 			Trace:      w.traceNative,
 		},
 		Logger: w.log,

@@ -54,6 +54,7 @@ type Worker struct {
 	site     http.Handler
 	master   func(control.Order) error // tells it; nil without one
 
+	touched            chan struct{} // holds one when there may be news for the master
 	draining           atomic.Bool
 	opening            sync.RWMutex // held for reading while a session is opened
 	refused, forwarded atomic.Int64
@@ -84,7 +85,7 @@ func New(boot control.Boot, info strategies.Info, log *slog.Logger) (*Worker, er
 	w := &Worker{
 		boot: boot, info: info, log: log, bus: b, registry: b.Registry(), trusted: trusted,
 		name: strconv.Itoa(boot.Slot),
-		ring: trace.NewRing(ringSize), changed: make(chan struct{}),
+		ring: trace.NewRing(ringSize), changed: make(chan struct{}), touched: make(chan struct{}, 1),
 	}
 	if boot.Shared {
 		w.name = boot.ID
@@ -168,7 +169,14 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, elsewhere net.L
 		})
 	}
 	for _, l := range public {
-		serve(l, w.server(w.fromClients(w.site)))
+		s := w.server(w.fromClients(w.site))
+		s.SetKeepAlivesEnabled(!w.boot.Strict || !w.info.PerConnection)
+		s.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				w.touch()
+			}
+		}
+		serve(l, s)
 	}
 	for _, l := range peer {
 		s := w.server(w.fromPeers(w.site))

@@ -48,6 +48,10 @@ type Options struct {
 	// handshake was answered, and again when the connection has ended.
 	Trace func(r *http.Request) func(Outcome)
 
+	// OnSessions is called, from any goroutine, after a session has been added
+	// or removed: Len has changed. It must return soon.
+	OnSessions func()
+
 	// Logger is told about panics of the program's functions; default: nobody.
 	Logger *slog.Logger
 }
@@ -101,6 +105,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.GenerateID == nil {
 		o.GenerateID = func(*http.Request) string { return NewID() }
+	}
+	if o.OnSessions == nil {
+		o.OnSessions = func() {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

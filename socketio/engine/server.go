@@ -124,22 +124,30 @@ func (e *Server) track(f func()) {
 // add registers a session, unless the server is closed or the id taken.
 func (e *Server) add(s *Session) bool {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if _, taken := e.sessions[s.state.SID]; taken || e.closed || s.state.SID == "" {
-		return false
+	_, taken := e.sessions[s.state.SID]
+	ok := !taken && !e.closed && s.state.SID != ""
+	if ok {
+		e.sessions[s.state.SID] = s
 	}
-	e.sessions[s.state.SID] = s
-	return true
+	e.mu.Unlock()
+	if ok {
+		e.opts.OnSessions()
+	}
+	return ok
 }
 
 // remove forgets a session.
 func (e *Server) remove(s *Session) {
 	e.wheel.Stop(&s.timer)
 	e.mu.Lock()
-	if e.sessions[s.state.SID] == s {
+	held := e.sessions[s.state.SID] == s
+	if held {
 		delete(e.sessions, s.state.SID)
 	}
 	e.mu.Unlock()
+	if held {
+		e.opts.OnSessions()
+	}
 }
 
 // NewID returns 20 random characters, 120 bits.
