@@ -14,7 +14,7 @@ import (
 
 // shared are the flags that serve and worker have in common.
 type shared struct {
-	Strategy    string   `default:"master" help:"Who picks the worker: none, nginx, server, master or redis." placeholder:"NAME"`
+	Strategy    string   `default:"master" help:"Who picks the worker: none, nginx, server, master, sid or redis." placeholder:"NAME"`
 	WorkerPort  int      `default:"3131" help:"Port of slot 0, where workers have ports of their own; also the number a worker is named by." placeholder:"PORT"`
 	Redis       string   `help:"URL of the Redis or Valkey that carries messages: redis://host:port/db. Default: an embedded one." placeholder:"URL"`
 	PeerAddr    string   `help:"Address on which other hosts' workers forward to this host's (slot 0; the next slots on the next ports). Needs --redis." placeholder:"HOST:PORT"`

@@ -9,14 +9,16 @@ import (
 	"github.com/samedoor/samedoor/strategies/none"
 	"github.com/samedoor/samedoor/strategies/redis"
 	"github.com/samedoor/samedoor/strategies/server"
+	"github.com/samedoor/samedoor/strategies/sid"
 )
 
-// all is THE list of strategies. kernel and sid are not built yet.
+// all is THE list of strategies. kernel is not built yet.
 var all = []strategies.Info{
 	none.Info,
 	nginx.Info,
 	server.Info,
 	master.Info,
+	sid.Info,
 	redis.Info,
 }
 
@@ -34,7 +36,7 @@ func chosen(name string) (strategies.Info, error) {
 	if s, ok := find(name); ok {
 		return s, nil
 	}
-	if name == "kernel" || name == "sid" {
+	if name == "kernel" {
 		return strategies.Info{}, usage("--strategy %s is not built yet: choose %s", name, names())
 	}
 	return strategies.Info{}, usage("unknown strategy %q: choose %s", name, names())

@@ -1,0 +1,118 @@
+package sid
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/samedoor/samedoor/strategies"
+)
+
+// world is what a master knows.
+type world struct {
+	live, serving []int
+	sessions      map[int]int
+	reports       map[int]uint64
+	*sid
+}
+
+func newWorld(slots ...int) *world {
+	w := &world{live: slots, serving: slots, sessions: map[int]int{}, reports: map[int]uint64{}}
+	w.sid = Info.New(strategies.Config{
+		Hash:    func(netip.Addr, []int) int { return 99 },
+		Serving: func() ([]int, <-chan struct{}) { return w.serving, nil },
+		Load:    func(slot int) (int, uint64) { return w.sessions[slot], w.reports[slot] },
+		Owner: func(sid string) (int, bool) {
+			name, _, ok := strings.Cut(sid, ".")
+			slot, err := strconv.Atoi(name)
+			return slot, ok && err == nil
+		},
+	}).(*sid)
+	return w
+}
+
+func (w *world) get(t *testing.T, query string) int {
+	t.Helper()
+	slot, ok := w.pick(netip.Addr{}, []byte("GET /socket.io/?"+query+" HTTP/1.1\r\n"), false, w.live)
+	if !ok {
+		t.Fatal("not chosen")
+	}
+	return slot
+}
+
+func TestOwner(t *testing.T) {
+	w := newWorld(0, 1, 3)
+	w.sessions[0], w.sessions[1] = 5, 5 // newcomers go to 3
+	for sid, want := range map[string]int{"0.a": 0, "1.a": 1, "3.a": 3, "2.a": 3, "77.a": 3, "-1.a": 3, "a": 3, "": 3} {
+		w.sent = map[int]sent{}
+		if got := w.get(t, "sid="+sid); got != want {
+			t.Errorf("sid %q: slot %d, want %d", sid, got, want)
+		}
+	}
+	for _, head := range []string{"\x16\x03\x01", "PRI * HTTP/2.0\r\n"} {
+		if got, ok := w.pick(netip.Addr{}, []byte(head), false, w.live); !ok || got != 99 {
+			t.Errorf("%q: %d %v, want the hash", head, got, ok)
+		}
+	}
+	if got, ok := w.pick(netip.Addr{}, nil, true, w.live); !ok || got != 99 {
+		t.Errorf("a last look at nothing: %d %v, want the hash", got, ok)
+	}
+	if _, ok := w.pick(netip.Addr{}, nil, false, w.live); ok {
+		t.Error("chosen before anything was sent")
+	}
+}
+
+// TestNewcomers lets a burst come between two reports: it fills the slots to
+// the same level.
+func TestNewcomers(t *testing.T) {
+	w := newWorld(0, 1, 2, 3)
+	w.sessions = map[int]int{0: 10, 1: 4, 2: 0, 3: 7}
+	level := map[int]int{0: 10, 1: 4, 2: 0, 3: 7}
+	for range 19 {
+		level[w.get(t, "EIO=4")]++
+	}
+	if s := fmt.Sprint(level); s != "map[0:10 1:10 2:10 3:10]" {
+		t.Errorf("19 newcomers filled the slots to %s", s)
+	}
+	// Now they are told: nobody is counted twice.
+	for slot := range level {
+		w.sessions[slot], w.reports[slot] = level[slot], 1
+	}
+	for range 40 {
+		level[w.get(t, "EIO=4")]++
+	}
+	if s := fmt.Sprint(level); s != "map[0:20 1:20 2:20 3:20]" {
+		t.Errorf("40 more filled them to %s", s)
+	}
+	// A worker tells that they have left again.
+	w.sessions[3], w.reports[3] = 0, 2
+	for range 20 {
+		if got := w.get(t, "EIO=4"); got != 3 {
+			t.Fatalf("slot %d got a newcomer, 3 is empty", got)
+		}
+	}
+}
+
+func TestNewcomersGoWhereSomeoneServes(t *testing.T) {
+	w := newWorld(0, 1, 2)
+	w.serving = []int{1, 2} // 0 has no worker just now
+	w.sessions = map[int]int{1: 5, 2: 5}
+	var got []int
+	for range 4 {
+		got = append(got, w.get(t, ""))
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, []int{1, 1, 2, 2}) {
+		t.Errorf("newcomers went to %v", got)
+	}
+	if got := w.get(t, "sid=0.a"); got != 0 {
+		t.Errorf("a client of 0 went to %d: it is to wait for the successor", got)
+	}
+	w.serving = nil
+	if got := w.get(t, ""); got < 0 || got > 2 {
+		t.Errorf("nobody serves: slot %d", got)
+	}
+}

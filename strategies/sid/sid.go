@@ -1,0 +1,95 @@
+// Package sid lets the master read, ahead of the worker, whose session a
+// connection is for: the first request's sid names the slot. Where there is no
+// sid yet, the worker with the fewest sessions gets a newcomer. So clients may
+// share an address or change it, and workers fill evenly.
+package sid
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+
+	"github.com/samedoor/samedoor/strategies"
+)
+
+// Info declares the strategy.
+var Info = strategies.Info{
+	Name:          "sid",
+	Doc:           "The master peeks: the sid in a connection's first request names the worker, and newcomers go where the fewest sessions are.",
+	PerConnection: true,
+	New:           func(c strategies.Config) strategies.Strategy { return &sid{Config: c, sent: map[int]sent{}} },
+}
+
+type sid struct {
+	strategies.Config
+	passer strategies.Passer
+
+	sent map[int]sent // by slot: newcomers that its worker has not told of
+	turn int          // slot after the last newcomer's, who breaks ties
+}
+
+// sent counts the newcomers since a worker's report.
+type sent struct {
+	report uint64
+	n      int
+}
+
+func (s *sid) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
+	return s.passer.Open(s.Addr, n)
+}
+
+func (s *sid) Front(ctx context.Context) error {
+	return s.passer.RunPeek(ctx, s.Live, s.pick)
+}
+
+// pick is a [strategies.PeekFunc].
+func (s *sid) pick(client netip.Addr, head []byte, last bool, live []int) (slot int, ok bool) {
+	sid, is := firstSID(head, last)
+	switch is {
+	case unfinished:
+		return 0, false
+	case opaque: // TLS, or nothing that we know
+		return s.Hash(client, live), true
+	}
+	if slot, ok := s.Owner(sid); ok && slices.Contains(live, slot) {
+		return slot, true
+	}
+	return s.fewest(live), true
+}
+
+// fewest returns the slot with the fewest sessions. Newcomers sent there since
+// its worker's last word count as sessions, too: so a burst spreads evenly, and
+// a worker that stalls is soon left alone.
+func (s *sid) fewest(live []int) int {
+	slots, _ := s.Serving()
+	if len(slots) == 0 { // the last one was given up just now
+		slots = live
+	}
+	best, least := -1, 0
+	for i := range slots {
+		slot := slots[(i+s.turn)%len(slots)]
+		sessions, report := s.Load(slot)
+		if s.sent[slot].report != report {
+			s.sent[slot] = sent{report: report}
+		}
+		if n := sessions + s.sent[slot].n; best < 0 || n < least {
+			best, least = slot, n
+		}
+	}
+	s.turn = slices.Index(slots, best) + 1
+	s.sent[best] = sent{s.sent[best].report, s.sent[best].n + 1}
+	return best
+}
+
+// Route: strangers are common. Browsers ask for the page first, and send what
+// follows down the same connections.
+func (s *sid) Route(w strategies.Worker) http.Handler {
+	if s.Strict {
+		return w.Refuse
+	}
+	return w.Neighbours
+}
+
+func (s *sid) Page(*http.Request) strategies.Page { return strategies.SameOrigin }
