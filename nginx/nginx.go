@@ -39,7 +39,9 @@ type Config struct {
 	// header is only taken from clients.
 	Secret string
 
-	// TrustProxies in front of this nginx are believed about the client's address.
+	// TrustProxies in front of this nginx are believed about the client's
+	// address, by X-Forwarded-For: nginx understands Forwarded not at all, and
+	// the PROXY protocol only where every connection begins with it.
 	TrustProxies []netip.Prefix
 
 	Processes   int    // 0: one for each core
@@ -73,7 +75,8 @@ func Render(c Config) ([]byte, error) {
 		Config
 		SecretHeader string
 		Files        int
-	}{c, strategies.FrontHeader, 2 * c.Connections})
+		ProxyHash    bool
+	}{c, strategies.FrontHeader, 2 * c.Connections, c.Method == Methods[0] && len(c.TrustProxies) > 0})
 	return b.Bytes(), err
 }
 

@@ -44,10 +44,13 @@ func golden() map[string]Config {
 	proxied := serve("hash")
 	proxied.Listen = listen("[::]:8080", "127.0.0.2:80")
 	proxied.TrustProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	behind := serve("ip_hash")
+	behind.TrustProxies = proxied.TrustProxies[:1]
 	return map[string]Config{
-		"testdata/ip_hash.conf":  serve("ip_hash"),
-		"testdata/hash.conf":     proxied,
-		"testdata/sid-down.conf": down,
+		"testdata/ip_hash-behind.conf": behind,
+		"testdata/ip_hash.conf":        serve("ip_hash"),
+		"testdata/hash.conf":           proxied,
+		"testdata/sid-down.conf":       down,
 		"../deployments/nginx/nginx.conf": {
 			Listen:  listen("0.0.0.0:8080"),
 			Servers: workers("worker-0:3131", "worker-1:3132", "worker-2:3133", "worker-3:3134"),

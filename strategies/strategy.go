@@ -63,6 +63,10 @@ type Info struct {
 	// connection after each answer, so that every request is the first.
 	PerConnection bool
 
+	// Caveat, if there is one, says in a line what the operator should know of a
+	// configuration: the master logs it when it starts. Empty: nothing.
+	Caveat func(Config) string
+
 	// New makes a strategy. It has no side effects: master and workers call it.
 	New func(Config) Strategy
 }
@@ -82,6 +86,9 @@ type Config struct {
 	// FrontSecret is shared by the master's own proxy and the workers: only
 	// who sends it (see [FrontHeader]) is believed about the client's address.
 	FrontSecret string
+
+	// Proxies are believed about the client's address.
+	Proxies Proxies
 
 	// Dir is a directory of this run alone (mode 0700) for what a strategy
 	// generates. Master only.

@@ -14,17 +14,18 @@ import (
 
 // shared are the flags that serve and worker have in common.
 type shared struct {
-	Strategy    string   `default:"master" help:"Who picks the worker: none, nginx, server, master, sid or redis." placeholder:"NAME"`
-	WorkerPort  int      `default:"3131" help:"Port of slot 0, where workers have ports of their own; also the number a worker is named by." placeholder:"PORT"`
-	Redis       string   `help:"URL of the Redis or Valkey that carries messages: redis://host:port/db. Default: an embedded one." placeholder:"URL"`
-	PeerAddr    string   `help:"Address on which other hosts' workers forward to this host's (slot 0; the next slots on the next ports). Needs --redis." placeholder:"HOST:PORT"`
-	Strict      bool     `help:"Refuse requests that reach the wrong worker instead of forwarding them, to see what a strategy does by itself."`
-	Hash        string   `default:"rendezvous" help:"How an address becomes a slot: rendezvous, or digits as in the article." placeholder:"NAME"`
-	NginxMethod string   `default:"ip_hash" help:"How nginx picks: ip_hash, hash or sid." placeholder:"NAME"`
-	Origins     []string `help:"Further origins whose pages may connect, such as https://chat.example; * for all." placeholder:"ORIGIN"`
-	Rate        float64  `default:"20" help:"Chat messages a second that a client may send, twice that at once; 0: no limit." placeholder:"N"`
-	Engine      string   `default:"native" help:"Which Socket.IO server: native, or the library zishang520." placeholder:"NAME"`
-	Log         string   `default:"text" help:"Format of the log on standard error: text or json." placeholder:"FORMAT"`
+	Strategy     string   `default:"master" help:"Who picks the worker: none, nginx, server, master, sid or redis." placeholder:"NAME"`
+	WorkerPort   int      `default:"3131" help:"Port of slot 0, where workers have ports of their own; also the number a worker is named by." placeholder:"PORT"`
+	Redis        string   `help:"URL of the Redis or Valkey that carries messages: redis://host:port/db. Default: an embedded one." placeholder:"URL"`
+	PeerAddr     string   `help:"Address on which other hosts' workers forward to this host's (slot 0; the next slots on the next ports). Needs --redis." placeholder:"HOST:PORT"`
+	Strict       bool     `help:"Refuse requests that reach the wrong worker instead of forwarding them, to see what a strategy does by itself."`
+	Hash         string   `default:"rendezvous" help:"How an address becomes a slot: rendezvous, or digits as in the article." placeholder:"NAME"`
+	NginxMethod  string   `default:"ip_hash" help:"How nginx picks: ip_hash, hash or sid." placeholder:"NAME"`
+	Origins      []string `help:"Further origins whose pages may connect, such as https://chat.example; * for all." placeholder:"ORIGIN"`
+	TrustProxies []string `help:"Proxies in front (CIDRs) that are believed about the client's address: X-Forwarded-For, Forwarded, PROXY protocol." placeholder:"CIDR"`
+	Rate         float64  `default:"20" help:"Chat messages a second that a client may send, twice that at once; 0: no limit." placeholder:"N"`
+	Engine       string   `default:"native" help:"Which Socket.IO server: native, or the library zishang520." placeholder:"NAME"`
+	Log          string   `default:"text" help:"Format of the log on standard error: text or json." placeholder:"FORMAT"`
 }
 
 // check finds what is wrong with the flags, alone and together.
@@ -63,6 +64,9 @@ func (f *shared) check(slots int) (strategies.Info, strategies.PickFunc, error) 
 		if a, err := netip.ParseAddr(host); host == "" || port == "0" || err == nil && a.IsUnspecified() {
 			return info, nil, usage("--peer-addr %s cannot be told to others: write an address of this host that they reach, and a port", f.PeerAddr)
 		}
+	}
+	if _, err := strategies.ParseProxies(f.TrustProxies); err != nil {
+		return info, nil, usageError{err}
 	}
 	for _, o := range f.Origins {
 		u, err := url.Parse(o)

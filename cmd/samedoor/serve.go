@@ -25,10 +25,9 @@ type serveCmd struct {
 	shared
 
 	// In the contract, of issues that are still open.
-	TrustProxies string `hidden:""`
-	TLSCert      string `hidden:"" name:"tls-cert"`
-	TLSKey       string `hidden:"" name:"tls-key"`
-	Admin        string `hidden:""`
+	TLSCert string `hidden:"" name:"tls-cert"`
+	TLSKey  string `hidden:"" name:"tls-key"`
+	Admin   string `hidden:""`
 }
 
 // maxWorkers is more than any machine runs; beyond it a number is a mistake.
@@ -36,8 +35,6 @@ const maxWorkers = 256
 
 func (c *serveCmd) Run(out io.Writer) error {
 	switch {
-	case c.TrustProxies != "":
-		return usage("--trust-proxies is not built yet for serve: samedoor worker has it, and the master's own nginx is always believed")
 	case c.TLSCert != "" || c.TLSKey != "":
 		return usage("--tls-cert and --tls-key are not built yet: let a proxy in front speak TLS")
 	case c.Admin != "":
@@ -68,7 +65,7 @@ func (c *serveCmd) Run(out io.Writer) error {
 	err = master.Run(ctx, master.Config{
 		Strategy: info, Workers: c.Workers, Addr: c.Addr, WorkerPort: c.WorkerPort,
 		Engine: c.Engine, Redis: c.Redis, PeerAddr: c.PeerAddr, Strict: c.Strict, Hash: c.Hash, HashFunc: hash,
-		NginxMethod: c.NginxMethod, Origins: c.Origins, MaxRestarts: c.MaxRestarts,
+		NginxMethod: c.NginxMethod, Origins: c.Origins, TrustProxies: c.TrustProxies, MaxRestarts: c.MaxRestarts,
 		RestartDelay: c.RestartDelay, Rate: c.Rate, LogFormat: c.Log,
 		Demo: c.Demo == nil && worker.IsLoopback(host) || c.Demo != nil && *c.Demo,
 	}, reload, out, logs.New(os.Stderr, c.Log).With("pid", os.Getpid()))

@@ -13,10 +13,9 @@ import (
 )
 
 type workerCmd struct {
-	Listen       string   `required:"" help:"Address to serve on." placeholder:"HOST:PORT"`
-	Slot         int      `default:"0" help:"This worker's place in the cluster, from 0." placeholder:"I"`
-	ID           string   `help:"Name that its sids begin with, unlike any other worker's on this Redis. Default: the slot and a random part." placeholder:"NAME"`
-	TrustProxies []string `help:"Proxies (CIDRs) whose X-Forwarded-For is believed." placeholder:"CIDR"`
+	Listen string `required:"" help:"Address to serve on." placeholder:"HOST:PORT"`
+	Slot   int    `default:"0" help:"This worker's place in the cluster, from 0." placeholder:"I"`
+	ID     string `help:"Name that its sids begin with, unlike any other worker's on this Redis. Default: the slot and a random part." placeholder:"NAME"`
 	shared
 }
 

@@ -39,6 +39,7 @@ type Config struct {
 	Demo         bool                // pages may order kills and restarts
 	NginxMethod  string
 	Origins      []string
+	TrustProxies []string // CIDRs
 	MaxRestarts  int
 	RestartDelay time.Duration
 	Rate         float64
@@ -121,7 +122,7 @@ func (m *Master) open() (err error) {
 	m.boot = control.Boot{
 		Strategy: m.Strategy.Name, Engine: m.Engine, Addr: m.Addr, Host: worker.RandomName(), WorkerPort: m.WorkerPort, Dir: m.dir,
 		Strict: m.Strict, Hash: m.Hash, NginxMethod: m.NginxMethod, FrontSecret: rand.Text(), Secret: rand.Text(),
-		Origins: m.Origins, Rate: m.Rate, LogFormat: m.LogFormat,
+		Origins: m.Origins, TrustProxies: m.TrustProxies, Rate: m.Rate, LogFormat: m.LogFormat,
 	}
 	if m.Demo {
 		m.boot.DemoToken = rand.Text()
@@ -150,11 +151,16 @@ func (m *Master) openBus(ctx context.Context) (url string, closer func(), err er
 }
 
 func (m *Master) openSockets() (err error) {
-	m.strategy = m.Strategy.New(strategies.Config{
+	proxies, err := strategies.ParseProxies(m.TrustProxies)
+	if err != nil {
+		return err
+	}
+	c := strategies.Config{
 		Addr: m.Addr, WorkerPort: m.WorkerPort, Strict: m.Strict, Hash: m.HashFunc, NginxMethod: m.NginxMethod,
-		FrontSecret: m.boot.FrontSecret, Dir: m.dir, Live: m.live, Serving: m.serving,
+		FrontSecret: m.boot.FrontSecret, Proxies: proxies, Dir: m.dir, Live: m.live, Serving: m.serving,
 		Load: m.loads.of, Owner: m.owner, Log: m.log,
-	})
+	}
+	m.strategy = m.Strategy.New(c)
 	m.public, m.sockets, err = m.strategy.Sockets(m.Workers)
 	if used := new(strategies.InUseError); errors.As(err, &used) {
 		flag := "--worker-port"
@@ -168,6 +174,9 @@ func (m *Master) openSockets() (err error) {
 	}
 	if err != nil {
 		return err
+	}
+	if caveat := m.Strategy.Caveat; caveat != nil && caveat(c) != "" {
+		m.log.Warn(caveat(c))
 	}
 	m.boot.Public = m.public.String()
 	return m.openPeers()

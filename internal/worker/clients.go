@@ -2,12 +2,10 @@ package worker
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/samedoor/samedoor/strategies"
@@ -35,64 +33,30 @@ func boundBody(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// trueClient returns host:port of the client. X-Forwarded-For is believed of
-// the master's own proxy, which proves itself by a secret, and of addresses in
-// --trust-proxies: of those the rightmost entry that is not a proxy itself.
-// What stands left of it the client may have made up.
+// trueClient returns host:port of the client: of the connection, unless that
+// comes from a proxy which is believed. The master's own proxy proves itself by a
+// secret; it has looked through all other proxies and tells whom it found last.
 func (w *Worker) trueClient(r *http.Request) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
 	}
-	ours := secretsEqual(r.Header.Get(strategies.FrontHeader), w.boot.FrontSecret)
-	if !ours && !w.trusts(peer.Addr()) {
+	if secretsEqual(r.Header.Get(strategies.FrontHeader), w.boot.FrontSecret) {
+		if client := strategies.LastHop(r.Header); client.IsValid() {
+			return net.JoinHostPort(client.String(), "0")
+		}
 		return r.RemoteAddr
 	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		a, err := parseHop(strings.TrimSpace(hops[i]))
-		if err != nil {
-			break // not written by a proxy we know
-		}
-		if !w.trusts(a) || i == 0 {
-			return net.JoinHostPort(a.Unmap().String(), "0")
-		}
+	client, clash := w.trusted.Client(peer.Addr(), r.Header)
+	if clash {
+		w.clash.Do(func() {
+			w.log.Warn("a trusted proxy's X-Forwarded-For and Forwarded disagree, so neither is believed: let it delete the one it does not set", "proxy", peer.Addr())
+		})
 	}
-	return r.RemoteAddr
-}
-
-// parseHop reads an address; some proxies add the port.
-func parseHop(s string) (netip.Addr, error) {
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr(), nil
+	if client == peer.Addr().Unmap() {
+		return r.RemoteAddr
 	}
-	return netip.ParseAddr(s)
-}
-
-func (w *Worker) trusts(a netip.Addr) bool {
-	for _, p := range w.trusted {
-		if p.Contains(a.Unmap()) {
-			return true
-		}
-	}
-	return false
-}
-
-// parsePrefixes reads CIDRs, and single addresses.
-func parsePrefixes(all []string) ([]netip.Prefix, error) {
-	var ps []netip.Prefix
-	for _, s := range all {
-		if a, err := netip.ParseAddr(s); err == nil {
-			ps = append(ps, netip.PrefixFrom(a, a.BitLen()))
-			continue
-		}
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			return nil, fmt.Errorf("--trust-proxies %q is not a CIDR: write addresses such as 10.0.0.0/8", s)
-		}
-		ps = append(ps, p.Masked())
-	}
-	return ps, nil
+	return net.JoinHostPort(client.String(), "0")
 }
 
 // fromPeers prepares a request that another worker forwarded, on a listener

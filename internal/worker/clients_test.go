@@ -1,7 +1,10 @@
 package worker
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/samedoor/samedoor/internal/control"
@@ -9,26 +12,22 @@ import (
 )
 
 func TestTrueClient(t *testing.T) {
-	trusted, err := parsePrefixes([]string{"10.0.0.0/8", "2001:db8::/32", "192.0.2.1"})
+	trusted, err := strategies.ParseProxies([]string{"10.0.0.0/8"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &Worker{boot: control.Boot{FrontSecret: "s3cret"}, trusted: trusted}
+	var log bytes.Buffer
+	w := &Worker{boot: control.Boot{FrontSecret: "s3cret"}, trusted: trusted, log: slog.New(slog.NewTextHandler(&log, nil))}
 	for _, tt := range []struct{ name, remote, front, xff, want string }{
 		{"direct", "203.0.113.9:5000", "", "", "203.0.113.9:5000"},
 		{"an untrusted sender makes up an address", "203.0.113.9:5000", "", "198.51.100.1", "203.0.113.9:5000"},
 		{"our own proxy", "127.0.0.1:5000", "s3cret", "198.51.100.1", "198.51.100.1:0"},
 		{"our own proxy, and what the client made up before it", "127.0.0.1:5000", "s3cret", "1.1.1.1, 198.51.100.1", "198.51.100.1:0"},
+		{"our own proxy has looked through the others", "127.0.0.1:5000", "s3cret", "1.1.1.1, 10.1.1.1", "10.1.1.1:0"},
 		{"a guess at the secret", "127.0.0.1:5000", "guess", "198.51.100.1", "127.0.0.1:5000"},
 		{"a trusted proxy", "10.1.2.3:5000", "", "198.51.100.1", "198.51.100.1:0"},
-		{"two trusted proxies", "10.1.2.3:5000", "", "1.1.1.1, 198.51.100.1, 10.9.9.9", "198.51.100.1:0"},
-		{"nothing but trusted proxies", "10.1.2.3:5000", "", "10.7.7.7, 10.9.9.9", "10.7.7.7:0"},
 		{"a trusted proxy that says nothing", "10.1.2.3:5000", "", "", "10.1.2.3:5000"},
-		{"garbage next to the proxy", "10.1.2.3:5000", "", "198.51.100.1, unknown", "10.1.2.3:5000"},
-		{"an address with its port", "10.1.2.3:5000", "", "198.51.100.1:4711", "198.51.100.1:0"},
-		{"IPv6", "[2001:db8::1]:5000", "", "2a00::7", "[2a00::7]:0"},
 		{"IPv4 mapped into IPv6", "[::ffff:10.1.2.3]:5000", "", "::ffff:198.51.100.1", "198.51.100.1:0"},
-		{"a single trusted address", "192.0.2.1:1", "", "198.51.100.1", "198.51.100.1:0"},
 		{"not an address at all", "@", "", "198.51.100.1", "@"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -45,28 +44,20 @@ func TestTrueClient(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzTrueClient(f *testing.F) {
-	f.Add("10.1.2.3:5000", "1.1.1.1, 2.2.2.2")
-	f.Add("[::1]:1", ",,,")
-	trusted, _ := parsePrefixes([]string{"10.0.0.0/8"})
-	w := &Worker{trusted: trusted}
-	f.Fuzz(func(t *testing.T, remote, xff string) {
+	if log.Len() > 0 {
+		t.Errorf("logged: %s", &log)
+	}
+	for range 3 {
 		r := httptest.NewRequest("GET", "/", nil)
-		r.RemoteAddr = remote
-		r.Header.Set("X-Forwarded-For", xff)
-		if got := w.trueClient(r); got == "" && remote != "" {
-			t.Errorf("%q, %q: nothing", remote, xff)
+		r.RemoteAddr = "10.1.2.3:5000"
+		r.Header.Set("X-Forwarded-For", "198.51.100.1")
+		r.Header.Set("Forwarded", "for=1.1.1.1")
+		if got := w.trueClient(r); got != r.RemoteAddr {
+			t.Errorf("headers that disagree: %s", got)
 		}
-	})
-}
-
-func TestParsePrefixes(t *testing.T) {
-	for _, bad := range []string{"nonsense", "10.0.0.0/33", ""} {
-		if _, err := parsePrefixes([]string{bad}); err == nil {
-			t.Errorf("%q is taken for a CIDR", bad)
-		}
+	}
+	if n := strings.Count(log.String(), "disagree"); n != 1 {
+		t.Errorf("said %d times: %s", n, &log)
 	}
 }
 

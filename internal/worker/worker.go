@@ -41,7 +41,8 @@ type Worker struct {
 	log     *slog.Logger
 	name    string // what its sids begin with
 	origins origins
-	trusted []netip.Prefix
+	trusted strategies.Proxies
+	clash   sync.Once // logs that two headers disagree
 
 	strategy strategies.Strategy
 	stranger http.Handler // what the strategy does with one
@@ -74,7 +75,7 @@ func New(boot control.Boot, info strategies.Info, log *slog.Logger) (*Worker, er
 	if err != nil {
 		return nil, err
 	}
-	trusted, err := parsePrefixes(boot.TrustProxies)
+	trusted, err := strategies.ParseProxies(boot.TrustProxies)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +177,7 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, elsewhere net.L
 				w.touch()
 			}
 		}
-		serve(l, s)
+		serve(w.trusted.Listener(l), s)
 	}
 	for _, l := range peer {
 		s := w.server(w.fromPeers(w.site))

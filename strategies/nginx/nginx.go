@@ -30,6 +30,12 @@ var Info = strategies.Info{
 	Name: "nginx",
 	Doc:  "nginx picks: it hashes the client's address and proxies to that worker's own port.",
 	New:  newNginx,
+	Caveat: func(c strategies.Config) string {
+		if len(c.Proxies) == 0 {
+			return ""
+		}
+		return "nginx believes the X-Forwarded-For of trusted proxies; Forwarded and the PROXY protocol it cannot take from some clients and not from others: let the proxies in front set X-Forwarded-For alone"
+	},
 }
 
 type nginx struct {
@@ -167,12 +173,13 @@ func (s *nginx) configure() (changed <-chan struct{}, err error) {
 	default:
 	}
 	c := conf.Config{
-		Listen:      []netip.AddrPort{s.addr},
-		Method:      s.NginxMethod,
-		Secret:      s.FrontSecret,
-		Processes:   1,
-		Connections: connections(),
-		LogLevel:    "crit", // one line per event, not per request that met a dead worker
+		Listen:       []netip.AddrPort{s.addr},
+		Method:       s.NginxMethod,
+		Secret:       s.FrontSecret,
+		TrustProxies: s.Proxies,
+		Processes:    1,
+		Connections:  connections(),
+		LogLevel:     "crit", // one line per event, not per request that met a dead worker
 	}
 	s.down = slices.Clone(s.own[s.n:])
 	for slot := range s.n {
