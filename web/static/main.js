@@ -8,6 +8,7 @@ import { showFacts } from "./facts.js";
 import { measureLatency } from "./latency.js";
 import { showLog } from "./log.js";
 import { showPeople, showTyping } from "./people.js";
+import { Recorder } from "./record.js";
 import { Session } from "./session.js";
 import { Street } from "./street.js";
 import { showTimeline } from "./timeline.js";
@@ -23,8 +24,12 @@ const client = tab.get("samedoor.client") ?? uuid();
 tab.set("samedoor.client", client);
 
 const chat = new Chat({ name: browser.get("samedoor.name") ?? "", room: roomInUrl(), client });
-const session = new Session({ url: page.url, auth: chat.auth });
-const trace = new Trace(session, () => byId("requests").open && !document.hidden);
+const looked = () => byId("requests").open && !document.hidden; // a folded timeline records and asks nothing
+const recorder = new Recorder(looked);
+const session = new Session({ url: page.url, auth: chat.auth, transports: recorder.transports });
+recorder.follow(session);
+const trace = new Trace(session, looked);
+recorder.addEventListener("request", () => trace.nudge());
 const street = new Street(page.workers);
 byId("requests").addEventListener("toggle", () => trace.refresh());
 
@@ -32,7 +37,7 @@ connectButton(session);
 showVerdict(session, trace, page);
 showFacts(session);
 measureLatency(session);
-showTimeline(session, trace, street); // before the doors: it decides which session is on show
+showTimeline(session, trace, street, recorder); // before the doors: it decides which session is on show
 showDoors(session, trace, street, page);
 
 chat.attach(session);

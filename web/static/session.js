@@ -32,8 +32,11 @@ export class Session extends EventTarget {
   #lostAt = 0;
   #calm = 0;
 
-  /** url: the origin to connect to, empty for the page's own. auth: given to `/`, as Socket.IO's auth function. */
-  constructor({ url, auth }) {
+  /**
+   * url: the origin to connect to, empty for the page's own. auth: given to `/`, as Socket.IO's auth function.
+   * transports: the client's, or classes that extend them.
+   */
+  constructor({ url, auth, transports }) {
     super();
     this.origin = url || location.origin;
     const manager = (this.manager = new Manager(this.origin, {
@@ -42,6 +45,7 @@ export class Session extends EventTarget {
       reconnectionDelayMax: DELAY_MAX,
       randomizationFactor: 0.2,
       timeout: 8000,
+      transports,
     }));
     this.root = manager.socket("/", { auth });
     this.ws = manager.socket("/ws");

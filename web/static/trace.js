@@ -1,13 +1,17 @@
-// What the workers saw of our last sessions' requests. Asked for when something happened, not all the time:
-// nothing while the page is hidden or the list is folded, every 5 s at most while a session lasts.
+// What the workers saw of our last sessions' requests. Asked for when something happened, not all the time: nothing
+// while the page is hidden or the timeline is folded, once a second at most while requests go on, else every 5 s.
 const AFTER_OPEN = [150, 600, 1500]; // ms
 const AFTER_NEWS = [40, 400];
 const REST = 5000;
-const KEEP = 3;
+const PACE = 1000;
+const KEEP = 5;
 
 export class Trace extends EventTarget {
   attempts = []; // oldest first: {sid, n, requests, over}
 
+  #pace = 0;
+
+  /** wanted(): whether somebody looks. */
   constructor(session, wanted) {
     super();
     this.session = session;
@@ -37,7 +41,12 @@ export class Trace extends EventTarget {
   /** Asks for the session in use, if there is one and somebody looks. */
   refresh() {
     const last = this.attempts.at(-1);
-    if (last && !last.over && this.wanted()) this.#ask(last.sid);
+    if (last && !last.over) this.#ask(last.sid);
+  }
+
+  /** Asks a moment later: the browser saw a request end. */
+  nudge() {
+    this.#pace ||= setTimeout(() => { this.#pace = 0; this.refresh(); }, PACE);
   }
 
   #askSoon(sid, delays) {
@@ -46,7 +55,7 @@ export class Trace extends EventTarget {
 
   async #ask(sid) {
     const attempt = this.of(sid);
-    if (!attempt || attempt.asking || document.hidden) return;
+    if (!attempt || attempt.asking || !this.wanted()) return;
     attempt.asking = true;
     try {
       const response = await fetch(`/trace?sid=${encodeURIComponent(sid)}`, { cache: "no-store" });

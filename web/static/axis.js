@@ -1,0 +1,104 @@
+// Where on the timeline things stand. A handshake takes milliseconds and a page lives for hours, so the axis is by
+// event: everything gets room to be read, a little more where more time went by, and a gap of a second or more is
+// drawn as a break that says how long it was. Pure; a unit is a pixel where 1 rem is 16.
+const SPACE = 6;
+const STEP = 34; // between two requests in different lanes
+const BREAK = 1000; // ms
+const ROOM = 76; // a break takes this much
+const BAND = 190; // a session's heading needs this much
+const FLAG = 90; // so does what became of it
+const EDGE = 12;
+
+export const WIDTH = { request: 80, frames: 150, more: 80, close: 64 };
+const HOP = 26; // the mark of who forwarded, or of who should have been reached
+
+/**
+ * layout({sessions, items}) → {width, places: Map(id → x), gaps: [{x, width, ms, reconnect}], ticks: [{x, text}],
+ * bands: [{session, x, width, upgraded, fallback}], xOf(at)}
+ */
+export function layout({ sessions, items }) {
+  const places = new Map();
+  const gaps = [];
+  const bands = [];
+  const free = new Map(); // slot → where its lane is free
+  let x = EDGE;
+  let last = null;
+  let band = null;
+
+  for (const item of items) {
+    const width = WIDTH[item.kind];
+    const lanes = [item.slot, ...hop(item)];
+    if (last) {
+      const passed = Math.max(0, item.at - last.at);
+      const fresh = item.sid !== band.session.sid && !bands.some((one) => one.session.sid === item.sid);
+      const end = Math.max(...free.values());
+      if (fresh) {
+        x = Math.max(end, band.x + BAND);
+        x = gap(x, passed, true);
+      } else if (passed >= BREAK) x = gap(end, passed, false);
+      else x = Math.max(x + STEP + stretch(passed), ...lanes.map((slot) => free.get(slot) ?? 0));
+    }
+    band = bands.find((one) => one.session.sid === item.sid);
+    if (!band) bands.push((band = { session: sessions.find((one) => one.sid === item.sid), x, at: item.at, width: 0 }));
+    places.set(item.id, x);
+    free.set(item.slot, x + width + SPACE);
+    for (const slot of hop(item)) free.set(slot, Math.max(free.get(slot) ?? 0, x + (width + HOP) / 2 + SPACE));
+    band.width = Math.max(band.width, x + width - band.x);
+    last = item;
+  }
+  function gap(from, ms, reconnect) {
+    gaps.push({ x: from, width: ROOM, ms, reconnect });
+    return from + ROOM + SPACE;
+  }
+
+  const xOf = scale(items, places);
+  for (const one of bands) {
+    if (one === bands.at(-1)) one.width = Math.max(one.width, BAND);
+    const { upgradedAt, fallback } = one.session;
+    one.upgraded = upgradedAt ? Math.min(one.width, xOf(upgradedAt) - one.x) : null;
+    one.fallback = fallback ? Math.min(one.width - FLAG, xOf(fallback) - one.x) : null;
+  }
+  const width = Math.max(EDGE, ...free.values(), ...bands.map((one) => one.x + one.width)) + EDGE;
+  return { width, places, gaps, bands, ticks: ticks(items, places, bands), xOf };
+}
+
+/** The slots beside its own that a request is drawn in. */
+export function hop({ kind, via, stranger, owner, slot }) {
+  if (kind !== "request") return [];
+  const other = via ?? (stranger ? owner : null);
+  return other === null || other === undefined || other === slot ? [] : [other];
+}
+
+const stretch = (ms) => (ms <= 16 ? 0 : Math.min(36, 6 * Math.log2(ms / 16)));
+
+function scale(items, places) {
+  return (at) => {
+    const next = items.findIndex((item) => item.at > at);
+    if (next === 0) return places.get(items[0].id);
+    if (next < 0) { const item = items.at(-1); return item ? places.get(item.id) + WIDTH[item.kind] : EDGE; }
+    const [a, b] = [items[next - 1], items[next]];
+    const [from, to] = [places.get(a.id), places.get(b.id)];
+    return from + ((to - from) * (at - a.at)) / (b.at - a.at);
+  };
+}
+
+function ticks(items, places, bands) {
+  const out = [];
+  for (const item of items) {
+    const x = places.get(item.id);
+    if (out.length && x < out.at(-1).x + 64) continue;
+    const { at } = bands.find((one) => one.session.sid === item.sid);
+    out.push({ x, text: item.at - at < 0.5 ? "0" : `+${time(item.at - at)}` });
+  }
+  return out;
+}
+
+/** 3 → "3 ms", 1234 → "1.2 s", 90000 → "1 min 30 s" */
+export function time(ms) {
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 59.95) return `${seconds < 9.95 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  const minutes = Math.floor(Math.round(seconds) / 60);
+  if (minutes < 60) return `${minutes} min${minutes < 10 && Math.round(seconds) % 60 ? ` ${Math.round(seconds) % 60} s` : ""}`;
+  return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
+}
