@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { os.Exit(pwtest.Main(m)) }
 
 // sticky are the strategies that promise to bring every request of a session
 // to its worker.
-var sticky = []string{"nginx", "server", "master", "redis"}
+var sticky = []string{"nginx", "server", "master", "sid", "redis"}
 
 // eachSticky runs f for each of them, with 4 workers. Two clusters run at a
 // time on two cores, as `go test` bounds parallel tests.
@@ -53,6 +53,7 @@ type visitor struct {
 	network *pwtest.Network
 
 	mu        sync.Mutex
+	pool      map[int]bool          // connections that answers came over, as the browser numbers them
 	responses []playwright.Response // of Socket.IO requests
 	upgrades  []handshake
 	console   []string // warnings and errors
@@ -68,9 +69,14 @@ type handshake struct {
 // visit opens the page for who comes from address(i). The path's fragment names a room.
 func visit(t *testing.T, c *clustertest.Cluster, i int, path string, options ...playwright.BrowserNewContextOptions) *visitor {
 	t.Helper()
-	v := &visitor{t: t, cluster: c, network: pwtest.NewNetwork(t, address(i))}
-	ctx := pwtest.Context(t, v.network, options...)
-	v.Page = pwtest.Page(t, ctx)
+	n := pwtest.NewNetwork(t, address(i))
+	return visitIn(t, c, n, pwtest.Context(t, n, options...), path)
+}
+
+// visitIn opens the page in a tab of its own, beside others of the context.
+func visitIn(t *testing.T, c *clustertest.Cluster, n *pwtest.Network, ctx playwright.BrowserContext, path string) *visitor {
+	t.Helper()
+	v := &visitor{t: t, cluster: c, network: n, pool: map[int]bool{}, Page: pwtest.Page(t, ctx)}
 	// Handlers only take notes: calling the browser from within one waits forever.
 	v.OnResponse(func(r playwright.Response) {
 		if strings.Contains(r.URL(), "/socket.io/?") {
@@ -91,6 +97,10 @@ func visit(t *testing.T, c *clustertest.Cluster, i int, path string, options ...
 			h.header[strings.ToLower(name)], _ = value.(string)
 		}
 		v.note(func() { v.upgrades = append(v.upgrades, h) })
+	})
+	cdp.On("Network.responseReceived", func(event map[string]any) {
+		id, _ := event["response"].(map[string]any)["connectionId"].(float64)
+		v.note(func() { v.pool[int(id)] = true })
 	})
 	_, err = cdp.Send("Network.enable", nil)
 	v.must(err)

@@ -237,6 +237,8 @@ func TestHandshakes(t *testing.T) {
 		{"master", []string{"--strategy", "master"}, true, true},
 		{"master strict", []string{"--strategy", "master", "--strict"}, true, true},
 		{"master digits", []string{"--strategy", "master", "--hash", "digits", "--strict"}, true, true},
+		{"sid", []string{"--strategy", "sid"}, true, false},
+		{"sid strict", []string{"--strategy", "sid", "--strict"}, true, false},
 		{"redis", []string{"--strategy", "redis"}, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -254,6 +256,9 @@ func TestHandshakes(t *testing.T) {
 			}
 			if len(s.slots) < 3 {
 				t.Errorf("the clients are on %d slots only", len(s.slots))
+			}
+			if tt.args[1] == "sid" && (len(s.slots) != 4 || min(s.slots[0], s.slots[1], s.slots[2], s.slots[3]) < many/5) {
+				t.Errorf("the newcomers are spread unevenly: %v", s.slots)
 			}
 			if tt.sticky {
 				home := map[string]int{}
@@ -302,7 +307,7 @@ func TestIPv6(t *testing.T) {
 		t.Skipf("this machine has no IPv6 loopback: %v", err)
 	}
 	l.Close()
-	for _, strategy := range []string{"master", "nginx", "server", "redis"} {
+	for _, strategy := range []string{"master", "nginx", "server", "sid", "redis"} {
 		t.Run(strategy, func(t *testing.T) {
 			if strategy == "nginx" {
 				need(t, "nginx")
@@ -316,7 +321,7 @@ func TestIPv6(t *testing.T) {
 			s.trace(t, all, c)
 			t.Log(s)
 			perfect(t, all, s, c)
-			if strategy != "redis" && len(s.slots) != 1 {
+			if byAddress := strategy != "redis" && strategy != "sid"; byAddress && len(s.slots) != 1 {
 				t.Errorf("one address is on %d slots", len(s.slots))
 			}
 		})

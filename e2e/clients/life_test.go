@@ -251,21 +251,36 @@ func TestGivenUp(t *testing.T) {
 // TestStalled: a worker that stands still holds up its own clients alone. When
 // as many wait as may, newcomers are told to come again.
 func TestStalled(t *testing.T) {
-	c := clustertest.Start(t, "--strategy", "master")
-	homes := map[string]string{} // an address of each slot
+	for _, strategy := range []string{"master", "sid"} {
+		t.Run(strategy, func(t *testing.T) { stalls(t, clustertest.Start(t, "--strategy", strategy)) })
+	}
+}
+
+func stalls(t *testing.T, c *clustertest.Cluster) {
+	type client struct{ addr, query string } // what strategies know one by
+	homes := map[string]client{}             // one of each slot
 	for i := range 40 {
-		_, slot, err := open(addr(i), c.URL, false)
+		sid, slot, err := open(addr(i), c.URL, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		homes[slot] = addr(i)
+		homes[slot] = client{addr(i), "?sid=" + sid}
+	}
+	// ask returns the slot that answers a client.
+	ask := func(cl client) (slot string, err error) {
+		resp, err := from(cl.addr).Get(c.URL + "/healthz" + cl.query)
+		if err != nil {
+			return "", err
+		}
+		resp.Body.Close()
+		return resp.Header.Get("X-Samedoor-Worker"), nil
 	}
 	pid := c.Worker(1)
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
 	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
 	clustertest.Until(t, time.Second, "the worker stands still", func() bool { return still(pid) })
 
-	d := net.Dialer{Timeout: time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(homes["1"])}}
+	d := net.Dialer{Timeout: time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(homes["1"].addr)}}
 	var waiting []net.Conn
 	var answer *http.Response
 	for answer == nil && len(waiting) < 3000 {
@@ -274,7 +289,7 @@ func TestStalled(t *testing.T) {
 			t.Fatalf("connection %d was refused: %v", len(waiting), err)
 		}
 		defer conn.Close()
-		if _, err := conn.Write([]byte("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")); err != nil {
+		if _, err := conn.Write([]byte("GET /healthz" + homes["1"].query + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")); err != nil {
 			t.Fatal(err)
 		}
 		if len(waiting)%50 == 49 { // give the master time to answer
@@ -301,7 +316,7 @@ func TestStalled(t *testing.T) {
 				continue
 			}
 			began := time.Now()
-			if _, got, err := open(home, c.URL, false); err != nil || got != slot {
+			if got, err := ask(home); err != nil || got != slot {
 				t.Errorf("a client of slot %s was answered by %q: %v", slot, got, err)
 			}
 			slowest = max(slowest, time.Since(began))
@@ -310,8 +325,18 @@ func TestStalled(t *testing.T) {
 	if slowest > 500*time.Millisecond {
 		t.Errorf("others waited for %v", slowest)
 	}
+	// Nor do newcomers, once the stall is known, where nobody belongs to it.
+	clustertest.Until(t, 20*time.Second, "newcomers are served", func() bool {
+		for i := range 8 {
+			if _, slot, err := open(homes["0"].addr, c.URL, false); err != nil || slot == "1" {
+				t.Logf("newcomer %d: on %q, %v", i, slot, err)
+				return false
+			}
+		}
+		return true
+	})
 	s := struct{ Warnings []string }{}
-	if err := getJSON(from(homes["0"]), c.URL+"/cluster", &s); err != nil || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "1") {
+	if err := getJSON(from(homes["0"].addr), c.URL+"/cluster"+homes["0"].query, &s); err != nil || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "1") {
 		t.Errorf("/cluster warns %q, %v", s.Warnings, err)
 	}
 
@@ -331,7 +356,7 @@ func TestStalled(t *testing.T) {
 			told++
 		}
 	}
-	if _, slot, err := open(homes["1"], c.URL, false); err != nil || slot != "1" {
+	if slot, err := ask(homes["1"]); err != nil || slot != "1" {
 		t.Errorf("a client of slot 1 is answered by %q: %v", slot, err)
 	}
 	if c.Worker(1) != pid {

@@ -116,3 +116,31 @@ func TestNewcomersGoWhereSomeoneServes(t *testing.T) {
 		t.Errorf("nobody serves: slot %d", got)
 	}
 }
+
+// TestStalledWorkerGetsNoNewcomers: one that keeps quiet about those it was
+// sent is left alone, until it speaks.
+func TestStalledWorkerGetsNoNewcomers(t *testing.T) {
+	w := newWorld(0, 1)
+	w.sessions = map[int]int{1: 50}
+	to := func() (got [2]int) {
+		for range 10 {
+			slot := w.get(t, "")
+			got[slot]++
+			w.reports[1]++ // 1 tells at once
+		}
+		return got
+	}
+	if got := to(); got != [2]int{10, 0} {
+		t.Errorf("0 has room: newcomers went to %v", got)
+	}
+	was := w.sent[0]
+	was.first = was.first.Add(-2 * patience)
+	w.sent[0] = was
+	if got := to(); got != [2]int{0, 10} {
+		t.Errorf("0 stalls: newcomers went to %v", got)
+	}
+	w.reports[0]++
+	if got := to(); got != [2]int{10, 0} {
+		t.Errorf("0 is back: newcomers went to %v", got)
+	}
+}

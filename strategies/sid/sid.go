@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/samedoor/samedoor/strategies"
 )
@@ -34,7 +35,14 @@ type sid struct {
 type sent struct {
 	report uint64
 	n      int
+	first  time.Time
 }
+
+// A worker tells of newcomers within a tenth of a second. One that hasn't for so
+// long stalls, and gets none while others do better.
+const patience = time.Second
+
+const stalled = 1 << 30 // more sessions than any worker has
 
 func (s *sid) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
 	return s.passer.Open(s.Addr, n)
@@ -60,8 +68,7 @@ func (s *sid) pick(client netip.Addr, head []byte, last bool, live []int) (slot 
 }
 
 // fewest returns the slot with the fewest sessions. Newcomers sent there since
-// its worker's last word count as sessions, too: so a burst spreads evenly, and
-// a worker that stalls is soon left alone.
+// its worker's last word count as sessions, too: so a burst spreads evenly.
 func (s *sid) fewest(live []int) int {
 	slots, _ := s.Serving()
 	if len(slots) == 0 { // the last one was given up just now
@@ -71,15 +78,25 @@ func (s *sid) fewest(live []int) int {
 	for i := range slots {
 		slot := slots[(i+s.turn)%len(slots)]
 		sessions, report := s.Load(slot)
-		if s.sent[slot].report != report {
-			s.sent[slot] = sent{report: report}
+		since := s.sent[slot]
+		if since.report != report {
+			since = sent{report: report}
+			s.sent[slot] = since
 		}
-		if n := sessions + s.sent[slot].n; best < 0 || n < least {
+		n := sessions + since.n
+		if since.n > 0 && time.Since(since.first) > patience {
+			n += stalled
+		}
+		if best < 0 || n < least {
 			best, least = slot, n
 		}
 	}
 	s.turn = slices.Index(slots, best) + 1
-	s.sent[best] = sent{s.sent[best].report, s.sent[best].n + 1}
+	since := s.sent[best]
+	if since.n++; since.n == 1 {
+		since.first = time.Now()
+	}
+	s.sent[best] = since
 	return best
 }
 
