@@ -44,6 +44,12 @@ type Config struct {
 	// the PROXY protocol only where every connection begins with it.
 	TrustProxies []netip.Prefix
 
+	// Cert and Key are paths, relative to the configuration's, of what HTTPS is
+	// served with. Empty: plain HTTP. OldHTTP2 is for nginx before 1.25.1, which
+	// knows HTTP/2 as a parameter of listen only.
+	Cert, Key string
+	OldHTTP2  bool
+
 	Processes   int    // 0: one for each core
 	Connections int    // per process, two for each client; 0: 16384
 	Temp        string // prefix of temporary paths, ending in /; empty: nginx's own prefix (-p)
@@ -85,6 +91,7 @@ var (
 	host  = regexp.MustCompile(`^[0-9A-Za-z]([0-9A-Za-z._-]*[0-9A-Za-z])?$`)
 	token = regexp.MustCompile(`^[0-9A-Za-z._~+/=-]*$`)
 	temp  = regexp.MustCompile(`^([0-9A-Za-z._/-]*/)?$`)
+	path  = regexp.MustCompile(`^([0-9A-Za-z._/-]+)?$`)
 	level = regexp.MustCompile(`^(debug|info|notice|warn|error|crit|alert|emerg)$`)
 )
 
@@ -122,6 +129,8 @@ func (c Config) check() error {
 		return errors.New("the secret holds characters that a header's token may not") // never shown
 	case !temp.MatchString(c.Temp):
 		return fmt.Errorf("temporary path %q: want letters, digits and ._-/, ending in /", c.Temp)
+	case !path.MatchString(c.Cert) || !path.MatchString(c.Key) || (c.Cert == "") != (c.Key == ""):
+		return fmt.Errorf("certificate %q and key %q: want two paths of letters, digits and ._-/, or none", c.Cert, c.Key)
 	case !level.MatchString(c.LogLevel):
 		return fmt.Errorf("unknown log level %q", c.LogLevel)
 	case c.Processes < 0 || c.Connections < 0:

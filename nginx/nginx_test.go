@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/samedoor/samedoor/internal/cert/certtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files, deployments/nginx/nginx.conf among them")
@@ -46,7 +48,10 @@ func golden() map[string]Config {
 	proxied.TrustProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	behind := serve("ip_hash")
 	behind.TrustProxies = proxied.TrustProxies[:1]
+	tls := serve("ip_hash")
+	tls.Cert, tls.Key, tls.OldHTTP2 = "cert.pem", "key.pem", true
 	return map[string]Config{
+		"testdata/tls.conf":            tls,
 		"testdata/ip_hash-behind.conf": behind,
 		"testdata/ip_hash.conf":        serve("ip_hash"),
 		"testdata/hash.conf":           proxied,
@@ -95,6 +100,9 @@ func check(t *testing.T, conf []byte) {
 	bin := lookNginx(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "nginx.conf")
+	cert, key := certtest.Write(t, "127.0.0.1")
+	conf = bytes.ReplaceAll(conf, []byte(" cert.pem;"), []byte(" "+cert+";"))
+	conf = bytes.ReplaceAll(conf, []byte(" key.pem;"), []byte(" "+key+";"))
 	if err := os.WriteFile(file, conf, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +162,9 @@ func TestRefused(t *testing.T) {
 		"line at end of secret":    func(c *Config) { c.Secret = "a\n" },
 		"directive in path":        func(c *Config) { c.Temp = "/tmp;/" },
 		"path without its slash":   func(c *Config) { c.Temp = "/tmp" },
+		"directive in certificate": func(c *Config) { c.Cert, c.Key = "a; #", "b" },
+		"directive in key":         func(c *Config) { c.Cert, c.Key = "a", "b\n" },
+		"certificate without key":  func(c *Config) { c.Cert = "a" },
 		"level":                    func(c *Config) { c.LogLevel = "warn; #" },
 		"no network":               func(c *Config) { c.TrustProxies = make([]netip.Prefix, 1) },
 		"zone in a network's host": func(c *Config) { c.Servers[0].Addr = "[fe80::1%a]:80" },

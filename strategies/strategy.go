@@ -63,6 +63,11 @@ type Info struct {
 	// connection after each answer, so that every request is the first.
 	PerConnection bool
 
+	// EndsTLS says that the strategy's front speaks TLS with the clients, by
+	// [Config].Certificate, and its workers plain HTTP on loopback. Else the
+	// workers do, on each of their sockets.
+	EndsTLS bool
+
 	// Caveat, if there is one, says in a line what the operator should know of a
 	// configuration: the master logs it when it starts. Empty: nothing.
 	Caveat func(Config) string
@@ -89,6 +94,10 @@ type Config struct {
 
 	// Proxies are believed about the client's address.
 	Proxies Proxies
+
+	// Certificate returns the certificate and key (PEM) that belong together, and
+	// a channel that is closed when they change. Nil: no TLS. Master only.
+	Certificate func() (cert, key []byte, changed <-chan struct{})
 
 	// Dir is a directory of this run alone (mode 0700) for what a strategy
 	// generates. Master only.

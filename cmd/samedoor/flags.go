@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/samedoor/samedoor/internal/cert"
 	"github.com/samedoor/samedoor/internal/worker"
 	"github.com/samedoor/samedoor/strategies"
 )
@@ -23,10 +24,14 @@ type shared struct {
 	NginxMethod  string   `default:"ip_hash" help:"How nginx picks: ip_hash, hash or sid." placeholder:"NAME"`
 	Origins      []string `help:"Further origins whose pages may connect, such as https://chat.example; * for all." placeholder:"ORIGIN"`
 	TrustProxies []string `help:"Proxies in front (CIDRs) that are believed about the client's address: X-Forwarded-For, Forwarded, PROXY protocol." placeholder:"CIDR"`
+	TLSCert      string   `name:"tls-cert" help:"Certificate (PEM) to serve HTTPS with, and its --tls-key. Both are read again when they change." placeholder:"FILE"`
+	TLSKey       string   `name:"tls-key" help:"Its private key (PEM)." placeholder:"FILE"`
 	Rate         float64  `default:"20" help:"Chat messages a second that a client may send, twice that at once; 0: no limit." placeholder:"N"`
 	Engine       string   `default:"native" help:"Which Socket.IO server: native, or the library zishang520." placeholder:"NAME"`
 	Log          string   `default:"text" help:"Format of the log on standard error: text or json." placeholder:"FORMAT"`
 }
+
+func (f *shared) tls() cert.Files { return cert.Files{Cert: f.TLSCert, Key: f.TLSKey} }
 
 // check finds what is wrong with the flags, alone and together.
 func (f *shared) check(slots int) (strategies.Info, strategies.PickFunc, error) {
@@ -66,6 +71,9 @@ func (f *shared) check(slots int) (strategies.Info, strategies.PickFunc, error) 
 		}
 	}
 	if _, err := strategies.ParseProxies(f.TrustProxies); err != nil {
+		return info, nil, usageError{err}
+	}
+	if err := f.tls().Check(); err != nil {
 		return info, nil, usageError{err}
 	}
 	for _, o := range f.Origins {

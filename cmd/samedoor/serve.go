@@ -25,9 +25,7 @@ type serveCmd struct {
 	shared
 
 	// In the contract, of issues that are still open.
-	TLSCert string `hidden:"" name:"tls-cert"`
-	TLSKey  string `hidden:"" name:"tls-key"`
-	Admin   string `hidden:""`
+	Admin string `hidden:""`
 }
 
 // maxWorkers is more than any machine runs; beyond it a number is a mistake.
@@ -35,8 +33,6 @@ const maxWorkers = 256
 
 func (c *serveCmd) Run(out io.Writer) error {
 	switch {
-	case c.TLSCert != "" || c.TLSKey != "":
-		return usage("--tls-cert and --tls-key are not built yet: let a proxy in front speak TLS")
 	case c.Admin != "":
 		return usage("--admin is not built yet: GET /cluster tells the numbers")
 	case c.Workers < 1 || c.Workers > maxWorkers:
@@ -65,7 +61,7 @@ func (c *serveCmd) Run(out io.Writer) error {
 	err = master.Run(ctx, master.Config{
 		Strategy: info, Workers: c.Workers, Addr: c.Addr, WorkerPort: c.WorkerPort,
 		Engine: c.Engine, Redis: c.Redis, PeerAddr: c.PeerAddr, Strict: c.Strict, Hash: c.Hash, HashFunc: hash,
-		NginxMethod: c.NginxMethod, Origins: c.Origins, TrustProxies: c.TrustProxies, MaxRestarts: c.MaxRestarts,
+		NginxMethod: c.NginxMethod, Origins: c.Origins, TrustProxies: c.TrustProxies, TLS: c.tls(), MaxRestarts: c.MaxRestarts,
 		RestartDelay: c.RestartDelay, Rate: c.Rate, LogFormat: c.Log,
 		Demo: c.Demo == nil && worker.IsLoopback(host) || c.Demo != nil && *c.Demo,
 	}, reload, out, logs.New(os.Stderr, c.Log).With("pid", os.Getpid()))

@@ -38,7 +38,7 @@ func (c *workerCmd) Run() error {
 	err = worker.Alone(ctx, worker.AloneConfig{
 		Listen: c.Listen, Slot: c.Slot, ID: c.ID, Info: info, WorkerPort: c.WorkerPort, Redis: c.Redis,
 		Engine: c.Engine, PeerAddr: c.PeerAddr, Strict: c.Strict, Hash: c.Hash, NginxMethod: c.NginxMethod,
-		Origins: c.Origins, TrustProxies: c.TrustProxies, Rate: c.Rate, LogFormat: c.Log,
+		Origins: c.Origins, TrustProxies: c.TrustProxies, TLS: c.tls(), Rate: c.Rate, LogFormat: c.Log,
 	}, logs.New(os.Stderr, c.Log).With("slot", c.Slot, "pid", os.Getpid()))
 	if errors.As(err, new(worker.StartError)) {
 		return usageError{err}

@@ -36,6 +36,7 @@ type Message struct {
 	Cluster *Cluster `json:"cluster,omitempty"` // master: first and whenever it changes
 	Ready   bool     `json:"ready,omitempty"`   // worker: it serves
 	Failed  string   `json:"failed,omitempty"`  // worker: why it can't; it exits
+	TLS     *TLS     `json:"tls,omitempty"`     // master: another certificate, other ticket keys
 	Order   *Order   `json:"order,omitempty"`   // worker: what a demo page asks of the master
 
 	// Worker: how many sessions it holds, after it has met new connections or
@@ -47,6 +48,13 @@ type Message struct {
 type Order struct {
 	Do   string `json:"do"` // Kill or Restart
 	Slot int    `json:"slot"`
+}
+
+// TLS is what it takes to speak it.
+type TLS struct {
+	Version   int      // grows with every change: an older message may arrive last
+	Cert, Key []byte   // PEM
+	Tickets   [][]byte // keys of session tickets, 32 bytes each, the newest first
 }
 
 // What may be ordered.
@@ -66,6 +74,8 @@ type Boot struct {
 	Public     string // the same, with its port
 	WorkerPort int    // port that slot 0 is named by
 	Sockets    int    // how many the worker inherits
+	HTTPS      bool   // clients use TLS
+	TLS        *TLS   // and this worker speaks it; nil if a front does
 
 	Bus      string // URL
 	Shared   bool   // other masters or hosts use this bus: sids name workers, not slots

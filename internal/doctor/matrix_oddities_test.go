@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/samedoor/samedoor/internal/cert/certtest"
 	"github.com/samedoor/samedoor/internal/doctor"
 	"github.com/samedoor/samedoor/internal/doctor/doctortest"
 )
@@ -24,7 +25,7 @@ func secure(kind, name string) func(*testing.T, *world) string {
 		if name == "" {
 			name = host
 		}
-		cert, key := doctortest.Certificate(t, name)
+		cert, key := certtest.Write(t, name)
 		return "https://" + doctortest.Node(t, doctortest.NodeConfig{Kind: kind, Host: host, Cert: cert, Key: key})
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/bus"
+	"github.com/samedoor/samedoor/internal/cert"
 	"github.com/samedoor/samedoor/internal/control"
 	"github.com/samedoor/samedoor/internal/session"
 	"github.com/samedoor/samedoor/internal/worker"
@@ -40,6 +41,7 @@ type Config struct {
 	NginxMethod  string
 	Origins      []string
 	TrustProxies []string // CIDRs
+	TLS          cert.Files
 	MaxRestarts  int
 	RestartDelay time.Duration
 	Rate         float64
@@ -58,6 +60,7 @@ type Master struct {
 	peers    []*os.File // by slot: where other hosts forward to, if anywhere
 	slots    []*slot
 	loads    loads
+	tls      *terminator // nil without; guarded by mu once workers run
 
 	mu        sync.Mutex // guards the following
 	cluster   control.Cluster
@@ -83,6 +86,9 @@ func Run(ctx context.Context, c Config, reload <-chan os.Signal, out io.Writer, 
 	defer closeBus()
 	m.boot.Bus, m.boot.Shared = url, c.Redis != ""
 
+	if err := m.openTLS(); err != nil {
+		return worker.StartError{Err: err}
+	}
 	if err := m.openSockets(); err != nil {
 		return worker.StartError{Err: err}
 	}
@@ -102,6 +108,10 @@ func Run(ctx context.Context, c Config, reload <-chan os.Signal, out io.Writer, 
 	}
 	running.Go(func() { m.watch(ctx, cancel, out) })
 	running.Go(func() { m.reload(ctx, reload) })
+	if m.tls != nil {
+		running.Go(func() { m.keepCertificate(ctx) })
+		running.Go(func() { m.keepTickets(ctx) })
+	}
 	running.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
@@ -160,6 +170,9 @@ func (m *Master) openSockets() (err error) {
 		FrontSecret: m.boot.FrontSecret, Proxies: proxies, Dir: m.dir, Live: m.live, Serving: m.serving,
 		Load: m.loads.of, Owner: m.owner, Log: m.log,
 	}
+	if m.tls != nil {
+		c.Certificate = m.certificate
+	}
 	m.strategy = m.Strategy.New(c)
 	m.public, m.sockets, err = m.strategy.Sockets(m.Workers)
 	if used := new(strategies.InUseError); errors.As(err, &used) {
@@ -211,6 +224,9 @@ func (m *Master) socketsOf(slot int) []*os.File {
 func (m *Master) bootOf(slot int) control.Boot {
 	b := m.boot
 	b.Slot, b.ID, b.Sockets = slot, m.idOf(slot), len(m.socketsOf(slot))
+	m.mu.Lock()
+	b.TLS = m.workersTLS()
+	m.mu.Unlock()
 	b.PeerAddr = worker.PeerAddrOf(m.PeerAddr, slot)
 	return b
 }
@@ -245,8 +261,12 @@ func (m *Master) set(slot int, change func(*control.Worker)) {
 func (m *Master) attach(slot int, p *process) {
 	m.mu.Lock()
 	m.processes[slot] = p
+	now := m.workersTLS()
 	m.mu.Unlock()
 	if p != nil {
+		if now != nil { // it may have changed since bootOf
+			p.send(control.Message{TLS: now})
+		}
 		m.set(slot, func(w *control.Worker) { w.PID, w.State = p.Pid, control.Starting })
 	}
 }

@@ -116,8 +116,10 @@ func (p *process) wait() {
 
 // tell passes on a change in the cluster. A worker that does not read is
 // stalled; half a message would confuse it later, so it is ended.
-func (p *process) tell(c control.Cluster) {
-	if err := p.conn.Send(control.Message{Cluster: &c}); err != nil {
+func (p *process) tell(c control.Cluster) { p.send(control.Message{Cluster: &c}) }
+
+func (p *process) send(m control.Message) {
+	if err := p.conn.Send(m); err != nil {
 		_ = p.Kill()
 	}
 }

@@ -36,7 +36,7 @@ func (m *Master) watch(ctx context.Context, cancel context.CancelCauseFunc, out 
 		case ready == m.Workers && !said:
 			if m.healthy(ctx) {
 				said = true
-				fmt.Fprintf(out, "ready http://%s/page strategy=%s workers=%d\n", reachable(m.public), m.Strategy.Name, m.Workers)
+				fmt.Fprintf(out, "ready %s://%s/page strategy=%s workers=%d\n", m.scheme(), reachable(m.public), m.Strategy.Name, m.Workers)
 			}
 		}
 		select {
@@ -58,9 +58,9 @@ func gone(c control.Cluster) string {
 
 // healthy asks for /healthz as a client would, until it is answered.
 func (m *Master) healthy(ctx context.Context) bool {
-	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: m.pinned()}}
 	for ctx.Err() == nil {
-		resp, err := client.Get("http://" + reachable(m.public) + "/healthz")
+		resp, err := client.Get(m.scheme() + "://" + reachable(m.public) + "/healthz")
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {

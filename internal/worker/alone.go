@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/bus"
+	"github.com/samedoor/samedoor/internal/cert"
 	"github.com/samedoor/samedoor/internal/control"
 	"github.com/samedoor/samedoor/strategies"
 )
@@ -33,6 +34,7 @@ type AloneConfig struct {
 	NginxMethod  string
 	Origins      []string
 	TrustProxies []string
+	TLS          cert.Files
 	Rate         float64
 	LogFormat    string
 }
@@ -62,6 +64,14 @@ func Alone(ctx context.Context, c AloneConfig, log *slog.Logger) error {
 	} else if err := CheckBus(ctx, url); err != nil {
 		return StartError{Err: err}
 	}
+	var pair *cert.Pair
+	if c.TLS.Cert != "" {
+		var err error
+		if pair, err = c.TLS.Load(); err != nil {
+			return StartError{Err: err}
+		}
+		pair.Warn(log)
+	}
 	f, public, err := strategies.OpenTCP(c.Listen)
 	if used := new(strategies.InUseError); errors.As(err, &used) {
 		return StartError{Err: fmt.Errorf("%w: stop what listens there, or choose another with --listen", err)}
@@ -89,12 +99,18 @@ func Alone(ctx context.Context, c AloneConfig, log *slog.Logger) error {
 		Bus: url, Shared: true, Secret: rand.Text(), PeerAddr: PeerAddrOf(c.PeerAddr, c.Slot), Strict: c.Strict, Hash: c.Hash,
 		NginxMethod: c.NginxMethod, Origins: c.Origins, TrustProxies: c.TrustProxies, Rate: c.Rate, LogFormat: c.LogFormat,
 	}
+	if pair != nil {
+		boot.HTTPS, boot.TLS = true, &control.TLS{Cert: pair.Cert, Key: pair.Key}
+	}
 	w, err := New(boot, c.Info, log)
 	if err != nil {
 		l.Close()
 		return StartError{Err: err}
 	}
 	go w.followRegistry(ctx)
+	if pair != nil {
+		go w.followCert(ctx, c.TLS, pair)
+	}
 	return w.Run(ctx, []net.Listener{l}, peer, func() { log.Info("worker ready", "address", public.String(), "id", c.ID) })
 }
 

@@ -48,7 +48,7 @@ func (w *Worker) demo() http.Handler {
 			refuse(http.StatusMethodNotAllowed, "orders are POSTed")
 		case !w.demoHost(r.Host):
 			refuse(http.StatusForbidden, "Host "+strconv.Quote(r.Host)+" is not this cluster's: open the page by its address or as localhost")
-		case !samePage(r):
+		case !w.samePage(r):
 			refuse(http.StatusForbidden, "Origin "+strconv.Quote(r.Header.Get("Origin"))+" is not this page's: use the buttons of /page")
 		case !secretsEqual(r.Header.Get(tokenHeader), w.boot.DemoToken):
 			refuse(http.StatusForbidden, tokenHeader+" is not what the page was served with: reload the page")
@@ -83,9 +83,9 @@ func (w *Worker) obey(rw http.ResponseWriter, r *http.Request, o control.Order) 
 }
 
 // samePage tells whether a script of the very origin asked for sends r.
-func samePage(r *http.Request) bool {
+func (w *Worker) samePage(r *http.Request) bool {
 	scheme := "http"
-	if r.TLS != nil {
+	if w.boot.HTTPS {
 		scheme = "https"
 	}
 	u, err := url.Parse(r.Header.Get("Origin"))

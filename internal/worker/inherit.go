@@ -83,6 +83,9 @@ func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, cluster
 			if m.Cluster != nil {
 				w.SetCluster(*m.Cluster)
 			}
+			if m.TLS != nil {
+				w.SetTLS(*m.TLS)
+			}
 		}
 	}()
 	go w.report(ctx, func(sessions int) error { return conn.Send(control.Message{Sessions: &sessions}) })

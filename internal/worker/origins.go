@@ -13,6 +13,7 @@ import (
 // browsers enforce nothing on WebSockets.
 type origins struct {
 	listed []string     // --origins; "*" lists all
+	https  bool         // this cluster speaks TLS: its own pages do, too
 	ports  func() []int // of this cluster, whose pages may connect across them
 }
 
@@ -25,7 +26,7 @@ func (o origins) check(r *http.Request) (allowed, cross bool) {
 		return true, false
 	}
 	u, err := url.Parse(origin)
-	if err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {
+	if err == nil && (u.Scheme == "https" || u.Scheme == "http" && !o.https) && u.Host != "" {
 		if strings.EqualFold(withPort(u.Host, u.Scheme), withPort(r.Host, u.Scheme)) {
 			return true, false
 		}

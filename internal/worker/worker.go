@@ -42,7 +42,8 @@ type Worker struct {
 	name    string // what its sids begin with
 	origins origins
 	trusted strategies.Proxies
-	clash   sync.Once // logs that two headers disagree
+	tls     *terminator // nil: plain HTTP
+	clash   sync.Once   // logs that two headers disagree
 
 	strategy strategies.Strategy
 	stranger http.Handler // what the strategy does with one
@@ -91,7 +92,12 @@ func New(boot control.Boot, info strategies.Info, log *slog.Logger) (*Worker, er
 	if boot.Shared {
 		w.name = boot.ID
 	}
-	w.origins = origins{listed: boot.Origins, ports: w.ownPorts}
+	if boot.TLS != nil {
+		if w.tls, err = newTerminator(*boot.TLS); err != nil {
+			return nil, err
+		}
+	}
+	w.origins = origins{listed: boot.Origins, ports: w.ownPorts, https: boot.HTTPS}
 	w.strategy = info.New(strategies.Config{
 		Addr: boot.Public, WorkerPort: boot.WorkerPort, Strict: boot.Strict, Hash: hash,
 		NginxMethod: boot.NginxMethod, FrontSecret: boot.FrontSecret, Live: w.live, Log: log,
@@ -177,7 +183,7 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, elsewhere net.L
 				w.touch()
 			}
 		}
-		serve(w.trusted.Listener(l), s)
+		serve(w.tls.listener(w.trusted.Listener(l)), s)
 	}
 	for _, l := range peer {
 		s := w.server(w.fromPeers(w.site))

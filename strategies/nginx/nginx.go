@@ -13,8 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -27,9 +29,10 @@ import (
 
 // Info declares the strategy.
 var Info = strategies.Info{
-	Name: "nginx",
-	Doc:  "nginx picks: it hashes the client's address and proxies to that worker's own port.",
-	New:  newNginx,
+	Name:    "nginx",
+	Doc:     "nginx picks: it hashes the client's address and proxies to that worker's own port.",
+	New:     newNginx,
+	EndsTLS: true,
 	Caveat: func(c strategies.Config) string {
 		if len(c.Proxies) == 0 {
 			return ""
@@ -40,7 +43,8 @@ var Info = strategies.Info{
 
 type nginx struct {
 	strategies.Config
-	binary string
+	binary   string
+	oldHTTP2 bool // it takes HTTP/2 as a parameter of listen
 
 	mu      sync.Mutex // guards what follows: Sockets may be called while Front runs
 	public  *os.File
@@ -67,6 +71,7 @@ func (s *nginx) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
 	if s.binary, err = find(); err != nil {
 		return netip.AddrPort{}, nil, err
 	}
+	s.oldHTTP2 = s.Certificate != nil && oldHTTP2(s.binary)
 	if s.public == nil {
 		if s.public, s.addr, err = strategies.OpenTCP(s.Addr); err != nil {
 			return netip.AddrPort{}, nil, err
@@ -122,7 +127,7 @@ func (s *nginx) Front(ctx context.Context) error {
 // run is the life of one nginx. It returns when nginx has ended, by itself or
 // because ctx was done; up tells whether it had begun to serve.
 func (s *nginx) run(ctx context.Context) (up bool, err error) {
-	changed, err := s.configure()
+	changed, renewed, err := s.configure()
 	if err != nil {
 		return false, err
 	}
@@ -152,9 +157,10 @@ func (s *nginx) run(ctx context.Context) (up bool, err error) {
 			}
 			continue
 		case <-changed:
+		case <-renewed:
 		case <-s.resized:
 		}
-		if changed, err = s.configure(); err != nil {
+		if changed, renewed, err = s.configure(); err != nil {
 			c.stop()
 			return true, err
 		}
@@ -163,8 +169,9 @@ func (s *nginx) run(ctx context.Context) (up bool, err error) {
 	}
 }
 
-// configure writes the configuration for the slots that are live now.
-func (s *nginx) configure() (changed <-chan struct{}, err error) {
+// configure writes the configuration for the slots that are live now, and the
+// certificate of now. changed and renewed are closed when those change.
+func (s *nginx) configure() (changed, renewed <-chan struct{}, err error) {
 	live, changed := s.Live() // not under the lock: whoever calls Sockets may hold Live's
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,11 +199,22 @@ func (s *nginx) configure() (changed <-chan struct{}, err error) {
 			Down: !slices.Contains(live, slot),
 		})
 	}
+	if s.Certificate != nil {
+		// Copies, so that nginx never meets a pair that is half written.
+		var cert, key []byte
+		cert, key, renewed = s.Certificate()
+		c.Cert, c.Key, c.OldHTTP2 = "cert.pem", "key.pem", s.oldHTTP2
+		for name, pem := range map[string][]byte{c.Cert: cert, c.Key: key} {
+			if err := os.WriteFile(filepath.Join(s.Dir, name), pem, 0o600); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
 	text, err := conf.Render(c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return changed, os.WriteFile(confFile(s.Dir), text, 0o600) // it holds the secret
+	return changed, renewed, os.WriteFile(confFile(s.Dir), text, 0o600) // it holds the secret
 }
 
 func (s *nginx) close() {
@@ -265,4 +283,18 @@ func find() (string, error) {
 		}
 	}
 	return "", errors.New("nginx is not installed: apt-get install nginx (Debian, Ubuntu), brew install nginx (macOS), or choose another --strategy")
+}
+
+var version = regexp.MustCompile(`nginx/1\.(\d+)\.(\d+)`)
+
+// oldHTTP2 tells nginx before 1.25.1 from later ones, which would warn.
+func oldHTTP2(binary string) bool {
+	out, _ := exec.Command(binary, "-v").CombinedOutput()
+	m := version.FindSubmatch(out)
+	if m == nil {
+		return false
+	}
+	minor, _ := strconv.Atoi(string(m[1]))
+	patch, _ := strconv.Atoi(string(m[2]))
+	return minor < 25 || minor == 25 && patch == 0
 }
