@@ -27,7 +27,7 @@ func TestHandshake(t *testing.T) {
 
 // Without the safety net: no worker forwards, the strategy alone has to do.
 func TestHandshakeStrict(t *testing.T) {
-	for _, strategy := range []string{"nginx", "server", "master", "sid"} { // redis lives by forwarding
+	for _, strategy := range []string{"nginx", "server", "master", "kernel", "sid"} { // redis lives by forwarding
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
 			handshakes(t, start(t, strategy, "--strict"))

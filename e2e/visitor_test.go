@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { os.Exit(pwtest.Main(m)) }
 
 // sticky are the strategies that promise to bring every request of a session
 // to its worker.
-var sticky = []string{"nginx", "server", "master", "sid", "redis"}
+var sticky = []string{"nginx", "server", "master", "kernel", "sid", "redis"}
 
 // eachSticky runs f for each of them, with 4 workers. Two clusters run at a
 // time on two cores, as `go test` bounds parallel tests.

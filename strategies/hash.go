@@ -31,21 +31,26 @@ func key32(a netip.Addr) uint32 {
 		return binary.BigEndian.Uint32(b[:])
 	}
 	b := a.As16()
-	return binary.BigEndian.Uint32(b[0:])*0x9E3779B1 ^ binary.BigEndian.Uint32(b[4:])
+	return binary.BigEndian.Uint32(b[0:])*golden ^ binary.BigEndian.Uint32(b[4:])
 }
 
+const (
+	golden     = 0x9E3779B1 // 2³² over the golden ratio: spreads what is multiplied by it
+	mix1, mix2 = 0x85EBCA6B, 0xC2B2AE35
+)
+
 // mix is a 32-bit finaliser (murmur3's) made of operations that classic BPF
-// has too, so that the kernel can compute the same hash.
+// has too, so that the kernel can compute the same hash ([Program]).
 func mix(h uint32) uint32 {
 	h ^= h >> 16
-	h *= 0x85EBCA6B
+	h *= mix1
 	h ^= h >> 13
-	h *= 0xC2B2AE35
+	h *= mix2
 	return h ^ h>>16
 }
 
 // seed tells one slot's scores from another's.
-func seed(slot int) uint32 { return mix(uint32(slot)*0x9E3779B1 + 0x7F4A7C15) }
+func seed(slot int) uint32 { return mix(uint32(slot)*golden + 0x7F4A7C15) }
 
 // Digits is the hash of the article this project began with, kept for
 // comparison: the decimal digits of the address as text, read as a float64,

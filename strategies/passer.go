@@ -2,6 +2,7 @@ package strategies
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"os"
 	"slices"
@@ -35,10 +36,23 @@ func (p *Passer) Open(addr string, n int) (netip.AddrPort, [][]*os.File, error) 
 		}
 		p.public, p.addr = f, at
 	}
+	slots, err := p.resize(n)
+	return p.addr, slots, err
+}
+
+// Lanes is [Passer.Open] without a public address: for workers that accept by
+// themselves, and are passed only what others had.
+func (p *Passer) Lanes(n int) ([][]*os.File, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.resize(n)
+}
+
+func (p *Passer) resize(n int) ([][]*os.File, error) {
 	for len(p.lanes) < n {
 		l, err := NewLane()
 		if err != nil {
-			return p.addr, nil, err
+			return nil, err
 		}
 		p.lanes = append(p.lanes, l)
 	}
@@ -50,7 +64,7 @@ func (p *Passer) Open(addr string, n int) (netip.AddrPort, [][]*os.File, error) 
 	for i, l := range p.lanes {
 		slots[i] = []*os.File{l.Receiver()}
 	}
-	return p.addr, slots, nil
+	return slots, nil
 }
 
 // PickFunc chooses one of the live slots (ascending, never empty) for a client.
@@ -76,37 +90,84 @@ func (p *Passer) Run(ctx context.Context, live LiveFunc, pick PickFunc) error {
 // run gives each connection to hand: accepted ones, and those of slots that
 // are given up.
 func (p *Passer) run(ctx context.Context, live LiveFunc, hand func(fd int, from netip.Addr)) error {
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		for {
-			_, changed := live()
-			p.rescue(live, hand)
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				p.public.Close() // ends the accept loop
-				return
-			}
-		}
-	}()
+	var rescuing sync.WaitGroup
+	rescuing.Go(func() { p.watch(ctx, live, hand) })
+	defer context.AfterFunc(ctx, func() { p.public.Close() })() // ends the accept loop
 	err := acceptLoop(p.public, hand)
 	if ctx.Err() == nil {
 		return err
 	}
-	<-watched
+	rescuing.Wait()
+	return nil
+}
+
+// Rescue is [Passer.Run] without a public address: it passes again what a slot
+// that leaves the live ones had not received. When ctx is done it closes the lanes.
+func (p *Passer) Rescue(ctx context.Context, live LiveFunc, pick PickFunc) {
+	p.watch(ctx, live, func(fd int, from netip.Addr) { p.pass(fd, from, live, pick) })
+}
+
+func (p *Passer) watch(ctx context.Context, live LiveFunc, hand func(fd int, from netip.Addr)) {
+	for ctx.Err() == nil {
+		_, changed := live()
+		p.rescue(live, hand)
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, l := range p.lanes {
 		l.Close()
 	}
 	p.lanes = nil
+}
+
+// Cover accepts and passes in the place of slots that are not live, until ctx
+// is done: their clients still come to their own listening sockets. own tells
+// these, by slot; it is asked again when the live slots change.
+func (p *Passer) Cover(ctx context.Context, own func() []*os.File, live LiveFunc, pick PickFunc) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var running sync.WaitGroup
+	covered := map[int]context.CancelFunc{}
+	for ctx.Err() == nil {
+		slots, changed := live()
+		files := own()
+		for slot, stop := range covered {
+			if slot >= len(files) || slices.Contains(slots, slot) {
+				stop()
+				delete(covered, slot)
+			}
+		}
+		for slot, f := range files {
+			if covered[slot] != nil || slices.Contains(slots, slot) {
+				continue
+			}
+			one, stop := context.WithCancel(ctx)
+			covered[slot] = stop
+			running.Go(func() {
+				if err := p.also(one, f, live, pick); err != nil {
+					cancel(err)
+				}
+			})
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+	running.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
 	return nil
 }
 
-// Also accepts from another listening socket, until ctx is done, and passes
-// what comes there: for the own address of a slot that has been given up.
-func (p *Passer) Also(ctx context.Context, f *os.File, live LiveFunc, pick PickFunc) error {
+// also accepts from another listening socket, until ctx is done, and passes
+// what comes there.
+func (p *Passer) also(ctx context.Context, f *os.File, live LiveFunc, pick PickFunc) error {
 	own, err := dup(f, f.Name())
 	if err != nil {
 		return err

@@ -212,24 +212,57 @@ func TestFewerLanes(t *testing.T) {
 	}
 }
 
-func TestAlso(t *testing.T) {
+// TestCover: who knocks at the own address of a slot that has been given up is
+// passed to another; when the slot is live again, its own worker accepts.
+func TestCover(t *testing.T) {
 	r := newRig(t, 2, Slot)
 	r.work(1)
-	f, at, err := OpenTCP("127.0.0.1:0")
+	own, at, err := OpenTCP("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	r.setLive(1)
+	defer own.Close()
+	knock := func() net.Conn {
+		c, err := net.Dial("tcp", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- r.passer.Also(ctx, f, r.live, Slot) }()
-	c, err := net.Dial("tcp", at.String())
+	go func() { done <- r.passer.Cover(ctx, func() []*os.File { return []*os.File{own} }, r.live, Slot) }()
+	waited := knock()
+	r.setLive(1)
+	answered(t, waited, "slot 1 ")
+	answered(t, knock(), "slot 1 ")
+
+	r.setLive(0, 1)
+	f, err := dup(own, "inherited")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	answered(t, c, "slot 1 ")
+	l, err := Listen(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	got := make(chan struct{})
+	go func() {
+		defer close(got)
+		if c, err := l.Accept(); err == nil {
+			c.Close()
+		}
+	}()
+	for accepted := false; !accepted; { // those that meet the end of the cover go to slot 1 or 0 as ever
+		knock()
+		select {
+		case <-got:
+			accepted = true
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -15,12 +15,12 @@ import (
 
 // shared are the flags that serve and worker have in common.
 type shared struct {
-	Strategy     string   `default:"master" help:"Who picks the worker: none, nginx, server, master, sid or redis." placeholder:"NAME"`
+	Strategy     string   `default:"master" help:"Who picks the worker: none, nginx, server, master, kernel, sid or redis." placeholder:"NAME"`
 	WorkerPort   int      `default:"3131" help:"Port of slot 0, where workers have ports of their own; also the number a worker is named by." placeholder:"PORT"`
 	Redis        string   `help:"URL of the Redis or Valkey that carries messages: redis://host:port/db. Default: an embedded one." placeholder:"URL"`
 	PeerAddr     string   `help:"Address on which other hosts' workers forward to this host's (slot 0; the next slots on the next ports). Needs --redis." placeholder:"HOST:PORT"`
 	Strict       bool     `help:"Refuse requests that reach the wrong worker instead of forwarding them, to see what a strategy does by itself."`
-	Hash         string   `default:"rendezvous" help:"How an address becomes a slot: rendezvous, or digits as in the article." placeholder:"NAME"`
+	Hash         string   `default:"rendezvous" help:"How an address becomes a slot: rendezvous, or digits as in the article (not with kernel)." placeholder:"NAME"`
 	NginxMethod  string   `default:"ip_hash" help:"How nginx picks: ip_hash, hash or sid." placeholder:"NAME"`
 	Origins      []string `help:"Further origins whose pages may connect, such as https://chat.example; * for all." placeholder:"ORIGIN"`
 	TrustProxies []string `help:"Proxies in front (CIDRs) that are believed about the client's address: X-Forwarded-For, Forwarded, PROXY protocol." placeholder:"CIDR"`
@@ -46,6 +46,8 @@ func (f *shared) check(slots int) (strategies.Info, strategies.PickFunc, error) 
 	switch {
 	case f.Strict && info.Name == "redis":
 		return info, nil, usage("--strict and --strategy redis contradict each other: redis lives by forwarding; drop one of them")
+	case f.Hash == "digits" && info.Name == "kernel":
+		return info, nil, usage("--hash digits and --strategy kernel contradict each other: the kernel cannot read an address as text; drop one of them, or choose --strategy master")
 	case f.NginxMethod != "ip_hash" && f.NginxMethod != "hash" && f.NginxMethod != "sid":
 		return info, nil, usage("unknown nginx method %q: choose ip_hash, hash or sid", f.NginxMethod)
 	case f.NginxMethod != "ip_hash" && info.Name != "nginx":

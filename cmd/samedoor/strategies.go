@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/samedoor/samedoor/strategies"
+	"github.com/samedoor/samedoor/strategies/kernel"
 	"github.com/samedoor/samedoor/strategies/master"
 	"github.com/samedoor/samedoor/strategies/nginx"
 	"github.com/samedoor/samedoor/strategies/none"
@@ -12,12 +13,13 @@ import (
 	"github.com/samedoor/samedoor/strategies/sid"
 )
 
-// all is THE list of strategies. kernel is not built yet.
+// all is THE list of strategies.
 var all = []strategies.Info{
 	none.Info,
 	nginx.Info,
 	server.Info,
 	master.Info,
+	kernel.Info,
 	sid.Info,
 	redis.Info,
 }
@@ -35,9 +37,6 @@ func find(name string) (strategies.Info, bool) {
 func chosen(name string) (strategies.Info, error) {
 	if s, ok := find(name); ok {
 		return s, nil
-	}
-	if name == "kernel" {
-		return strategies.Info{}, usage("--strategy %s is not built yet: choose %s", name, names())
 	}
 	return strategies.Info{}, usage("unknown strategy %q: choose %s", name, names())
 }

@@ -237,6 +237,8 @@ func TestHandshakes(t *testing.T) {
 		{"master", []string{"--strategy", "master"}, true, true},
 		{"master strict", []string{"--strategy", "master", "--strict"}, true, true},
 		{"master digits", []string{"--strategy", "master", "--hash", "digits", "--strict"}, true, true},
+		{"kernel", []string{"--strategy", "kernel"}, true, true},
+		{"kernel strict", []string{"--strategy", "kernel", "--strict"}, true, true},
 		{"sid", []string{"--strategy", "sid"}, true, false},
 		{"sid strict", []string{"--strategy", "sid", "--strict"}, true, false},
 		{"redis", []string{"--strategy", "redis"}, false, false},
@@ -307,7 +309,7 @@ func TestIPv6(t *testing.T) {
 		t.Skipf("this machine has no IPv6 loopback: %v", err)
 	}
 	l.Close()
-	for _, strategy := range []string{"master", "nginx", "server", "sid", "redis"} {
+	for _, strategy := range []string{"master", "kernel", "nginx", "server", "sid", "redis"} {
 		t.Run(strategy, func(t *testing.T) {
 			if strategy == "nginx" {
 				need(t, "nginx")

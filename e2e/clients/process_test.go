@@ -151,4 +151,4 @@ func each(t *testing.T, names []string, f func(t *testing.T, strategy string)) {
 	}
 }
 
-var sticky = []string{"master", "nginx", "server", "sid", "redis"} // those that work
+var sticky = []string{"master", "kernel", "nginx", "server", "sid", "redis"} // those that work

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"slices"
 	"strconv"
 	"sync"
 
@@ -59,24 +58,9 @@ func (s *server) Front(ctx context.Context) error {
 	defer cancel(nil)
 	var running sync.WaitGroup
 	running.Go(func() { cancel(s.passer.Run(ctx, s.Serving, strategies.RoundRobin())) })
-	taken := map[int]bool{}
-	for ctx.Err() == nil {
-		live, changed := s.Live()
-		for slot, f := range s.own {
-			if !taken[slot] && !slices.Contains(live, slot) {
-				taken[slot] = true
-				running.Go(func() {
-					if err := s.passer.Also(ctx, f, s.Live, s.Hash); err != nil {
-						cancel(err)
-					}
-				})
-			}
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-	}
+	running.Go(func() {
+		cancel(s.passer.Cover(ctx, func() []*os.File { return s.own }, s.Live, s.Hash))
+	})
 	running.Wait()
 	for _, f := range s.own {
 		f.Close()

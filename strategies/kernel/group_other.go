@@ -1,0 +1,21 @@
+//go:build !linux
+
+package kernel
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+)
+
+type group struct {
+	addr  netip.AddrPort
+	files []*os.File
+}
+
+func (*group) open(string, []int) error {
+	return errors.New("strategy kernel needs Linux: choose --strategy master, which picks by the same hash")
+}
+
+func (*group) choose([]int) error { return nil }
+func (*group) close()             {}
