@@ -17,6 +17,12 @@ var Info = strategies.Info{
 	Name: "master",
 	Doc:  "The master picks, by a hash of the client's address, and passes the open connection on.",
 	New:  func(c strategies.Config) strategies.Strategy { return &master{Config: c} },
+	Caveat: func(c strategies.Config) string {
+		if c.Certificate == nil || len(c.Proxies) == 0 {
+			return ""
+		}
+		return "TLS hides X-Forwarded-For and Forwarded from the master: clients of a trusted proxy that does not tell of them by the PROXY protocol share one worker"
+	},
 }
 
 type master struct {
@@ -29,7 +35,17 @@ func (s *master) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
 }
 
 func (s *master) Front(ctx context.Context) error {
-	return s.passer.Run(ctx, s.Live, s.Hash)
+	if len(s.Proxies) == 0 {
+		return s.passer.Run(ctx, s.Live, s.Hash)
+	}
+	return s.passer.RunPeek(ctx, s.Live, s.pick)
+}
+
+// pick is a [strategies.PeekFunc]: of trusted proxies' connections it reads whose
+// they are, those of others it passes unseen.
+func (s *master) pick(peer netip.Addr, head []byte, last bool, live []int) (slot int, ok bool) {
+	client, ok := s.Proxies.Look(peer, head)
+	return s.Hash(client, live), ok || last
 }
 
 // Route: strangers come only when a client's address changes or a proxy in

@@ -20,7 +20,13 @@ var Info = strategies.Info{
 	Name:          "sid",
 	Doc:           "The master peeks: the sid in a connection's first request names the worker, and newcomers go where the fewest sessions are.",
 	PerConnection: true,
-	New:           func(c strategies.Config) strategies.Strategy { return &sid{Config: c, sent: map[int]sent{}} },
+	Caveat: func(c strategies.Config) string {
+		if c.Certificate == nil {
+			return ""
+		}
+		return "TLS hides the sid from the master: connections go by the client's address (a trusted proxy's, unless that tells the client's by the PROXY protocol), as with --strategy master"
+	},
+	New: func(c strategies.Config) strategies.Strategy { return &sid{Config: c, sent: map[int]sent{}} },
 }
 
 type sid struct {
@@ -54,7 +60,14 @@ func (s *sid) Front(ctx context.Context) error {
 
 // pick is a [strategies.PeekFunc].
 func (s *sid) pick(client netip.Addr, head []byte, last bool, live []int) (slot int, ok bool) {
+	client, head, ok = s.Proxies.Unwrap(client, head)
 	sid, is := firstSID(head, last)
+	if !ok { // a proxy's words are not complete
+		is = opaque
+		if !last {
+			is = unfinished
+		}
+	}
 	switch is {
 	case unfinished:
 		return 0, false
