@@ -111,7 +111,7 @@ func Launch(t testing.TB, args ...string) *Cluster {
 		full = append(full, "--addr", "127.0.0.1:0")
 	}
 	if !has("--worker-port") {
-		c.Port = ports(t)
+		c.Port = Ports(t)
 		full = append(full, "--worker-port", strconv.Itoa(c.Port))
 	} else {
 		c.Port, _ = strconv.Atoi(args[slices.Index(args, "--worker-port")+1])
@@ -270,9 +270,9 @@ func Until(t testing.TB, limit time.Duration, what string, ok func() bool) {
 	}
 }
 
-// ports returns the first of 16 ports that no other test uses: the claim is an
+// Ports returns the first of 16 ports that no other test uses: the claim is an
 // abstract unix socket, which ends with the process.
-func ports(t testing.TB) int {
+func Ports(t testing.TB) int {
 	for range 200 {
 		base := 20000 + 16*rand.IntN(750) // below the ports that clients are given
 		claim, err := net.Listen("unix", "@samedoor-test-"+strconv.Itoa(base))

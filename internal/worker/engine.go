@@ -30,8 +30,9 @@ type engine interface {
 // A clientSocket is a client in a namespace, as either engine has it.
 type clientSocket interface {
 	chat.Client
-	sid() string // of its Engine.IO session
-	auth() any   // what the client said when it connected, decoded
+	sid() string  // of its Engine.IO session
+	addr() string // host:port of the true client, when the session began
+	auth() any    // what the client said when it connected, decoded
 	// on and onLeave set handlers; ack is nil when the client wants none.
 	on(event string, f func(args []any, ack func(...any)))
 	onLeave(f func(reason string))
@@ -74,7 +75,7 @@ func (w *Worker) connected(ns string, s clientSocket) {
 			if member != nil {
 				member.Leave()
 			}
-			w.log.Info("disconnect", "namespace", ns, "sid", s.sid(), "reason", reason)
+			w.log.Info("disconnect", "namespace", ns, "sid", s.sid(), "client", hostOnly(s.addr()), "reason", reason)
 		})
 	})
 }

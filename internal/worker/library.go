@@ -140,6 +140,7 @@ type librarySocket struct {
 
 func (c librarySocket) ID() string                     { return string(c.s.Id()) }
 func (c librarySocket) Emit(event string, args ...any) { _ = c.s.Emit(event, args...) }
+func (c librarySocket) addr() string                   { return c.s.Handshake().Address }
 func (c librarySocket) auth() any                      { return c.s.Handshake().Auth }
 
 func (c librarySocket) sid() string {

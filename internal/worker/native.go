@@ -65,6 +65,7 @@ type nativeSocket struct{ *socketio.Socket }
 
 func (s nativeSocket) Emit(event string, args ...any) { _ = s.Socket.Emit(event, args...) }
 func (s nativeSocket) sid() string                    { return s.Session().ID() }
+func (s nativeSocket) addr() string                   { return s.Session().Handshake().RemoteAddr }
 func (s nativeSocket) auth() any                      { return decoded(s.Handshake().Auth) }
 
 func (s nativeSocket) on(event string, f func([]any, func(...any))) {

@@ -24,6 +24,12 @@ var Info = strategies.Info{
 	Name: "kernel",
 	Doc:  "The kernel picks (Linux): a program on the listening sockets hashes the client's address.",
 	New:  func(c strategies.Config) strategies.Strategy { return &kernel{Config: c} },
+	Caveat: func(c strategies.Config) string {
+		if len(c.Proxies) == 0 {
+			return ""
+		}
+		return "the kernel hashes the address that a connection comes from: all clients of a trusted proxy share one worker (--strategy master or sid tells them apart)"
+	},
 }
 
 type kernel struct {

@@ -8,10 +8,10 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	strategytest.Run(t, master.Info, strategytest.Want{Sticky: true, Exact: true})
+	strategytest.Run(t, master.Info, strategytest.Want{Sticky: true, Exact: true, Hashed: true})
 }
 
 // TestLibrary keeps the other Socket.IO server selectable.
 func TestLibrary(t *testing.T) {
-	strategytest.Run(t, master.Info, strategytest.Want{Sticky: true, Exact: true, Args: []string{"--engine", "zishang520"}})
+	strategytest.Run(t, master.Info, strategytest.Want{Sticky: true, Exact: true, Hashed: true, Args: []string{"--engine", "zishang520"}})
 }

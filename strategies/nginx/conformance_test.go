@@ -8,5 +8,5 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	strategytest.Run(t, nginx.Info, strategytest.Want{Sticky: true, Exact: true})
+	strategytest.Run(t, nginx.Info, strategytest.Want{Sticky: true, Exact: true, Hashed: true})
 }

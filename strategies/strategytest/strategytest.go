@@ -24,6 +24,7 @@ import (
 type Want struct {
 	Sticky bool // all requests of a session reach its owner, if need be forwarded
 	Exact  bool // under --strict too, without forwarding
+	Hashed bool // the client's address decides, also if only a proxy in front tells it
 	Args   []string
 }
 
@@ -59,6 +60,8 @@ func Run(t *testing.T, info strategies.Info, want Want) {
 			}
 		})
 	}
+	t.Run("behind proxies", func(t *testing.T) { behind(t, info, want, args) })
+	t.Run("TLS", func(t *testing.T) { overTLS(t, info, want, args) })
 	t.Run("a worker dies", func(t *testing.T) { dies(t, clustertest.Start(t, args...), want) })
 }
 
@@ -94,11 +97,29 @@ func (r *results) check(t *testing.T, sticky bool) {
 
 func from(i int) string { return fmt.Sprintf("127.0.%d.%d", 1+i, 1+i) } // nginx looks at three octets
 
+// A door is where clients come to the cluster, and what they say there of
+// themselves.
+type door struct {
+	*clustertest.Cluster
+	url    string
+	header http.Header
+}
+
+func front(c *clustertest.Cluster) door { return door{Cluster: c, url: c.URL} }
+
+func (d door) client(at, addr string) *eioclient.Client {
+	c := eioclient.New(at, addr)
+	for k, v := range d.header {
+		c.Header[k] = v
+	}
+	return c
+}
+
 // base is where a client from that address is told to connect.
-func base(c *clustertest.Cluster, addr string) (string, error) {
-	a, err := eioclient.New(c.URL, addr).Do("GET", "/route", "")
+func (d door) base(addr string) (string, error) {
+	a, err := d.client(d.url, addr).Do("GET", "/route", "")
 	if err != nil || a.Status != http.StatusOK {
-		return c.URL, err
+		return d.url, err
 	}
 	var route struct{ URL string }
 	err = json.Unmarshal([]byte(a.Body), &route)
@@ -117,7 +138,7 @@ func handshakes(t *testing.T, c *clustertest.Cluster) *results {
 		wg.Go(func() {
 			turn <- struct{}{}
 			defer func() { <-turn }()
-			sid, slot, why := handshake(c, from(i))
+			sid, slot, why := front(c).handshake(from(i))
 			mu.Lock()
 			defer mu.Unlock()
 			r.sids = append(r.sids, sid)
@@ -135,12 +156,12 @@ func handshakes(t *testing.T, c *clustertest.Cluster) *results {
 
 // handshake returns the session's sid, the slot that opened it, and what went
 // wrong.
-func handshake(c *clustertest.Cluster, addr string) (sid string, slot int, why string) {
-	at, err := base(c, addr)
+func (d door) handshake(addr string) (sid string, slot int, why string) {
+	at, err := d.base(addr)
 	if err != nil {
 		return "", -1, "route: " + err.Error()
 	}
-	sid, conn, steps, err := eioclient.New(at, addr).Handshake()
+	sid, conn, steps, err := d.client(at, addr).Handshake()
 	if len(steps) == 0 {
 		return sid, -1, fmt.Sprint(err)
 	}
@@ -163,7 +184,7 @@ func handshake(c *clustertest.Cluster, addr string) (sid string, slot int, why s
 		return sid, slot, fmt.Sprintf("sid %s does not name slot %d", sid, slot)
 	}
 	got, err := eioclient.Ask(conn, `42["b:message",{}]`, `42["s:message"`)
-	if want := fmt.Sprintf(`42["s:message","/: %d",`, c.Port+slot); err != nil || !strings.HasPrefix(got, want) {
+	if want := fmt.Sprintf(`42["s:message","/: %d",`, d.Port+slot); err != nil || !strings.HasPrefix(got, want) {
 		return sid, slot, fmt.Sprintf("b:message: %s, %v, want %s…", got, err, want)
 	}
 	return sid, slot, ""
@@ -241,7 +262,7 @@ func dies(t *testing.T, c *clustertest.Cluster, want Want) {
 	}
 	var all []client
 	for i := range clients {
-		at, err := base(c, from(i))
+		at, err := front(c).base(from(i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +296,7 @@ func dies(t *testing.T, c *clustertest.Cluster, want Want) {
 	if !want.Sticky {
 		return
 	}
-	if sid, slot, why := handshake(c, from(0)); why != "" {
+	if sid, slot, why := front(c).handshake(from(0)); why != "" {
 		t.Errorf("%s on slot %d: %s", sid, slot, why)
 	}
 }

@@ -62,3 +62,15 @@ func write(t testing.TB, path string, b *pem.Block) {
 		t.Fatal(err)
 	}
 }
+
+// Spoil leaves half of a file, as if it were still being written.
+func Spoil(t testing.TB, path string) {
+	t.Helper()
+	i, err := os.Stat(path)
+	if err == nil {
+		err = os.Truncate(path, i.Size()/2)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
