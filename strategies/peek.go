@@ -1,6 +1,7 @@
 package strategies
 
 import (
+	"container/list"
 	"context"
 	"net/netip"
 	"os"
@@ -35,7 +36,7 @@ const (
 // Clients that have sent enough, nearly all of them, are passed at once. Those
 // that haven't hold up nobody: they are waited for on the side, and closed
 // after a while, with 408 if they had begun a request. When very many are slow,
-// the next are passed by what they have sent.
+// the oldest of them are passed by what they have sent.
 func (p *Passer) RunPeek(ctx context.Context, live LiveFunc, peek PeekFunc) error {
 	return p.runPeek(ctx, live, peek, peekTime, peekRoom)
 }
@@ -45,10 +46,10 @@ func (p *Passer) runPeek(ctx context.Context, live LiveFunc, peek PeekFunc, limi
 		return err
 	}
 	slow, cancel := context.WithCancel(ctx)
-	k := &peeker{Passer: p, live: live, peek: peek, limit: limit, room: make(chan struct{}, room), ctx: slow}
+	k := &peeker{p: p, live: live, peek: peek, limit: limit, room: room, ctx: slow}
 	err := p.run(ctx, live, k.hand)
 	cancel()
-	k.waiting.Wait()
+	k.running.Wait()
 	return err
 }
 
@@ -68,14 +69,23 @@ func deferAccept(f *os.File) error {
 }
 
 type peeker struct {
-	*Passer
+	p     *Passer
 	live  LiveFunc
 	peek  PeekFunc
 	limit time.Duration
+	room  int
 
 	ctx     context.Context // done when those that wait are to be closed
-	room    chan struct{}   // holds one for each that waits
-	waiting sync.WaitGroup
+	running sync.WaitGroup  // their goroutines
+	mu      sync.Mutex      // guards waiting, and the crowded of those in it
+	waiting list.List       // of *waiter, the oldest first
+}
+
+// A waiter is a connection whose client has yet to send enough.
+type waiter struct {
+	*os.File
+	from    netip.Addr
+	crowded bool // it has made room for others
 }
 
 // heads lends buffers, so that a client that waits holds none.
@@ -97,66 +107,86 @@ func (k *peeker) hand(fd int, from netip.Addr) {
 	case k.choose(fd, from, buf[:n], n == MaxHead):
 		return
 	}
-	select {
-	case k.room <- struct{}{}:
-		k.waiting.Go(func() {
-			k.wait(fd, from)
-			<-k.room
-		})
-	default:
-		k.choose(fd, from, buf[:max(n, 0)], true)
+	_ = unix.SetNonblock(fd, true) // which takes it into the runtime's poller
+	w := &waiter{File: os.NewFile(uintptr(fd), "connection"), from: from}
+	_ = w.SetReadDeadline(time.Now().Add(k.limit))
+	k.mu.Lock()
+	at := k.waiting.PushBack(w)
+	if k.waiting.Len() > k.room {
+		oldest := k.waiting.Remove(k.waiting.Front()).(*waiter)
+		oldest.crowded = true
+		_ = oldest.SetReadDeadline(past)
 	}
+	k.mu.Unlock()
+	k.running.Go(func() { k.wait(w, at) })
 }
 
 // choose passes fd if peek knows a slot for it; else it stays the caller's.
 func (k *peeker) choose(fd int, from netip.Addr, head []byte, last bool) bool {
-	return k.offer(fd, k.live, func(slots []int) (int, bool) {
+	return k.p.offer(fd, k.live, func(slots []int) (int, bool) {
 		slot, ok := k.peek(from, head, last, slots)
 		return slot, ok || last
 	})
 }
 
-// wait owns fd: it looks again whenever more has arrived.
-func (k *peeker) wait(fd int, from netip.Addr) {
-	_ = unix.SetNonblock(fd, true) // which takes it into the runtime's poller
-	f := os.NewFile(uintptr(fd), "connection")
-	defer f.Close()
-	_ = f.SetReadDeadline(time.Now().Add(k.limit))
-	defer context.AfterFunc(k.ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })()
-	rc, err := f.SyscallConn()
+// past is a deadline that wakes who waits.
+var past = time.Unix(1, 0)
+
+// wait looks again whenever more has arrived, until w's deadline.
+func (k *peeker) wait(w *waiter, at *list.Element) {
+	defer w.Close()
+	defer context.AfterFunc(k.ctx, func() { _ = w.SetReadDeadline(past) })()
+	rc, err := w.SyscallConn()
 	if err != nil {
 		return
 	}
 	begun := false
-	err = rc.Read(func(s uintptr) bool {
-		buf := heads.Get().(*[MaxHead]byte)
-		defer heads.Put(buf)
-		n, err := look(int(s), buf)
-		if err == unix.EAGAIN {
-			return false
-		}
-		if err != nil || n == 0 { // the client has left
-			return true
-		}
-		begun = true
-		// What is passed leaves this process, and f closes its own descriptor.
-		own, err := unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return true
-		}
-		if k.choose(own, from, buf[:n], n == MaxHead) {
-			return true
-		}
-		unix.Close(own)
-		return false // until the poller sees more arrive: it tells of changes only
+	err = rc.Read(func(s uintptr) bool { // after false it waits for changes only
+		n, done := k.again(int(s), w.from, false)
+		begun = begun || n > 0
+		return done
 	})
-	if err != nil && begun && k.ctx.Err() == nil {
-		_ = rc.Control(func(s uintptr) {
+	k.mu.Lock()
+	k.waiting.Remove(at) // unless it has been
+	crowded := w.crowded
+	k.mu.Unlock()
+	if err == nil || k.ctx.Err() != nil {
+		return
+	}
+	_ = rc.Control(func(s uintptr) {
+		switch {
+		case crowded:
+			_, _ = k.again(int(s), w.from, true)
+		case begun:
 			if own, err := unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0); err == nil {
 				refuse(own, tooSlow)
 			}
-		})
+		}
+	})
+}
+
+// again looks at n bytes. It is done when the client has left, or its
+// connection was passed: a copy, since the descriptor stays its file's.
+func (k *peeker) again(fd int, from netip.Addr, last bool) (n int, done bool) {
+	buf := heads.Get().(*[MaxHead]byte)
+	defer heads.Put(buf)
+	n, err := look(fd, buf)
+	switch {
+	case err == unix.EAGAIN && !last:
+		return 0, false
+	case err != unix.EAGAIN && (err != nil || n == 0):
+		return 0, true
 	}
+	n = max(n, 0)
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return n, true
+	}
+	if k.choose(own, from, buf[:n], last || n == MaxHead) {
+		return n, true
+	}
+	unix.Close(own)
+	return n, false
 }
 
 // tooSlow is what a client gets that does not end the line it began.

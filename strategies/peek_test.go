@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -23,7 +24,7 @@ func byDigit(_ netip.Addr, head []byte, last bool, live []int) (int, bool) {
 	return live[0], last
 }
 
-// newPeekRig is a rig whose workers answer with the line they read.
+// newPeekRig is a rig whose workers, once started, answer with the line they read.
 func newPeekRig(t *testing.T, n int, limit time.Duration, room int) *rig {
 	r := newRigThat(t, n, func(ctx context.Context, r *rig) error {
 		return r.passer.runPeek(ctx, r.live, byDigit, limit, room)
@@ -35,10 +36,13 @@ func newPeekRig(t *testing.T, n int, limit time.Duration, room int) *rig {
 			fmt.Fprintf(c, "slot %d read %d: %.20s", slot, len(line), line)
 		}
 	}
-	for slot := range n {
+	return r
+}
+
+func (r *rig) workAll() {
+	for slot := range r.ends {
 		r.work(slot)
 	}
-	return r
 }
 
 func send(t *testing.T, c net.Conn, s string) {
@@ -50,6 +54,7 @@ func send(t *testing.T, c net.Conn, s string) {
 
 func TestPeek(t *testing.T) {
 	r := newPeekRig(t, 3, time.Minute, 8)
+	r.workAll()
 	for i := range 9 {
 		c := r.dial("127.0.0.1")
 		send(t, c, fmt.Sprintf("line for %d\n", i%3))
@@ -61,6 +66,7 @@ func TestPeek(t *testing.T) {
 // meanwhile: each gets to its slot, and holds up nobody.
 func TestPeekInPieces(t *testing.T) {
 	r := newPeekRig(t, 3, time.Minute, 8)
+	r.workAll()
 	slow := []net.Conn{r.dial("127.0.0.1"), r.dial("127.0.0.1"), r.dial("127.0.0.1")}
 	for _, b := range "a slow line " {
 		for _, c := range slow {
@@ -78,6 +84,7 @@ func TestPeekInPieces(t *testing.T) {
 
 func TestPeekLimits(t *testing.T) {
 	r := newPeekRig(t, 2, 300*time.Millisecond, 8)
+	r.workAll()
 	silent, half := r.dial("127.0.0.1"), r.dial("127.0.0.1")
 	send(t, half, "half a li")
 	if b, err := io.ReadAll(half); !strings.HasPrefix(string(b), "HTTP/1.1 408 ") {
@@ -104,15 +111,20 @@ func TestPeekLimits(t *testing.T) {
 // worker reads it all.
 func TestPeekLongHead(t *testing.T) {
 	r := newPeekRig(t, 2, time.Minute, 8)
+	r.workAll()
 	c := r.dial("127.0.0.1")
 	send(t, c, strings.Repeat("x", 64<<10)+"1\n")
 	answered(t, c, "slot 0 read 65538: xxx")
 }
 
-// TestPeekRoom has more slow clients than may wait: those beyond are passed by
+// TestPeekRoom has more slow clients than may wait: the oldest are passed by
 // what they have sent, and none is refused.
 func TestPeekRoom(t *testing.T) {
 	r := newPeekRig(t, 2, time.Minute, 3)
+	var passed atomic.Int32
+	answer := r.answer
+	r.answer = func(c net.Conn, slot int) { passed.Add(1); answer(c, slot) }
+	r.workAll()
 	var slow []net.Conn
 	for range 10 {
 		c := r.dial("127.0.0.1")
@@ -122,19 +134,18 @@ func TestPeekRoom(t *testing.T) {
 	quick := r.dial("127.0.0.1")
 	send(t, quick, "1\n")
 	answered(t, quick, "slot 1 ")
-	waited := 0
-	for _, c := range slow {
-		send(t, c, "1\n")
-		b, err := io.ReadAll(c)
-		switch {
-		case err != nil || !strings.Contains(string(b), "read 6: for 1"):
-			t.Errorf("got %q, %v", b, err)
-		case strings.HasPrefix(string(b), "slot 1 "):
-			waited++
+	for end := time.Now().Add(10 * time.Second); passed.Load() < 7+1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d were passed, want all but 3", passed.Load())
 		}
 	}
-	if waited != 3 {
-		t.Errorf("%d clients were waited for, want 3", waited)
+	for i, c := range slow {
+		send(t, c, "1\n")
+		want := "slot 0 read 6: for 1"
+		if i >= len(slow)-3 {
+			want = "slot 1 read 6: for 1"
+		}
+		answered(t, c, want)
 	}
 }
 
@@ -144,6 +155,7 @@ func TestPeekEndsClean(t *testing.T) {
 	before := descriptors(t)
 	t.Run("", func(t *testing.T) {
 		r := newPeekRig(t, 2, time.Minute, 64)
+		r.workAll()
 		for i := range 40 {
 			c := r.dial("127.0.0.1")
 			switch i % 4 {
@@ -190,13 +202,7 @@ func descriptors(t *testing.T) int {
 // TestPeekPassesAgain: what a given-up slot's worker had not received is looked
 // at again, and goes where its first bytes say now.
 func TestPeekPassesAgain(t *testing.T) {
-	r := newRigThat(t, 3, func(ctx context.Context, r *rig) error {
-		return r.passer.runPeek(ctx, r.live, byDigit, time.Minute, 8)
-	})
-	r.answer = func(c net.Conn, slot int) {
-		line, _ := bufio.NewReader(c).ReadString('\n')
-		fmt.Fprintf(c, "slot %d read %s", slot, line)
-	}
+	r := newPeekRig(t, 3, time.Minute, 8)
 	r.work(1)
 	r.work(2)
 	var waiting []net.Conn
@@ -207,6 +213,6 @@ func TestPeekPassesAgain(t *testing.T) {
 	}
 	r.setLive(1, 2)
 	for i, c := range waiting {
-		answered(t, c, fmt.Sprintf("slot 1 read %d of them", i))
+		answered(t, c, fmt.Sprintf("slot 1 read 13: %d of them", i))
 	}
 }

@@ -144,3 +144,31 @@ func TestStalledWorkerGetsNoNewcomers(t *testing.T) {
 		t.Errorf("0 is back: newcomers went to %v", got)
 	}
 }
+
+// TestPROXY: behind a trusted proxy the request follows an introduction; others
+// can't introduce themselves.
+func TestPROXY(t *testing.T) {
+	w := newWorld(0, 1)
+	w.Hash = strategies.Slot
+	w.Proxies = strategies.Proxies{netip.MustParsePrefix("10.0.0.0/8")}
+	proxy, client := netip.MustParseAddr("10.1.1.1"), netip.MustParseAddr("198.51.100.2")
+	if w.Hash(proxy, w.live) == w.Hash(client, w.live) {
+		t.Fatal("choose other addresses")
+	}
+	const intro = "PROXY TCP4 198.51.100.2 10.1.1.1 4711 80\r\n"
+	for i := range intro {
+		if _, ok := w.pick(proxy, []byte(intro[:i]), false, w.live); ok {
+			t.Fatalf("chosen after %q", intro[:i])
+		}
+	}
+	for slot, sid := range []string{"0.a", "1.a"} {
+		if got, ok := w.pick(proxy, []byte(intro+"GET /?sid="+sid+" HTTP/1.1\r\n"), false, w.live); !ok || got != slot {
+			t.Errorf("sid %s behind a proxy: slot %d, %v", sid, got, ok)
+		}
+	}
+	for from, want := range map[netip.Addr]netip.Addr{proxy: client, client: client, netip.MustParseAddr("11.1.1.1"): netip.MustParseAddr("11.1.1.1")} {
+		if got, ok := w.pick(from, []byte(intro+"\x16\x03\x01"), false, w.live); !ok || got != w.Hash(want, w.live) {
+			t.Errorf("TLS behind %v: slot %d, %v; want that of %v", from, got, ok, want)
+		}
+	}
+}

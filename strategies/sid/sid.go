@@ -60,14 +60,11 @@ func (s *sid) Front(ctx context.Context) error {
 
 // pick is a [strategies.PeekFunc].
 func (s *sid) pick(client netip.Addr, head []byte, last bool, live []int) (slot int, ok bool) {
-	client, head, ok = s.Proxies.Unwrap(client, head)
-	sid, is := firstSID(head, last)
-	if !ok { // a proxy's words are not complete
-		is = opaque
-		if !last {
-			is = unfinished
-		}
+	client, head, whole := s.Proxies.Unwrap(client, head)
+	if !whole && !last { // a proxy has more to say about its client
+		return 0, false
 	}
+	sid, is := firstSID(head, last)
 	switch is {
 	case unfinished:
 		return 0, false
