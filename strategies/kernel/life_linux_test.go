@@ -69,8 +69,7 @@ func (r *rig) answer(fd int) string {
 	b := make([]byte, 100)
 	n, err := unix.Read(fd, b)
 	if err != nil || n == 0 {
-		r.t.Errorf("a connection was lost: %d, %v", n, err)
-		return ""
+		r.t.Fatalf("a connection was lost: %d, %v", n, err)
 	}
 	return string(b[:strings.LastIndexByte(string(b[:n]), ':')])
 }
