@@ -63,6 +63,7 @@ func Run(t *testing.T, info strategies.Info, want Want) {
 	t.Run("behind proxies", func(t *testing.T) { behind(t, info, want, args) })
 	t.Run("TLS", func(t *testing.T) { overTLS(t, info, want, args) })
 	t.Run("a worker dies", func(t *testing.T) { dies(t, clustertest.Start(t, args...), want) })
+	t.Run("workers are killed", func(t *testing.T) { killed(t, clustertest.Start(t, args...)) })
 }
 
 // results of many handshakes.
