@@ -92,6 +92,9 @@ func (w *Worker) describe(ctx context.Context) any {
 	slices.SortFunc(d.Workers, func(a, b workerStatus) int {
 		return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.ID, b.ID))
 	})
+	if crowd := crowded(d.Workers); crowd != "" {
+		d.Warnings = append(d.Warnings, crowd)
+	}
 	slices.Sort(d.Warnings)
 	return d
 }

@@ -69,8 +69,26 @@ func behind(t *testing.T, info strategies.Info, want Want, args []string) {
 			}
 		})
 	}
+	if info.Name == "kernel" || want.Hashed {
+		t.Run("a crowd", func(t *testing.T) { crowd(t, c) })
+	}
 	if strings.Contains(c.Log(), forged) {
 		t.Errorf("clients chose what is logged:\n%s", c.Log())
+	}
+}
+
+// crowd opens sessions that no proxy tells apart, and expects to be warned.
+func crowd(t *testing.T, c *clustertest.Cluster) {
+	if said := c.Status().Warnings; len(said) > 0 {
+		t.Errorf("warned too early: %v", said)
+	}
+	d := front(c)
+	for range 10 * behindProxy {
+		openedBy(t, d, from(0))
+	}
+	said := strings.Join(c.Status().Warnings, " ")
+	if !strings.Contains(said, "share an address") {
+		t.Errorf("%d sessions of one address, and nobody says it: %q", 10*behindProxy, said)
 	}
 }
 

@@ -51,6 +51,9 @@ func overTLS(t *testing.T, info strategies.Info, want Want, args []string) {
 	if !info.EndsTLS { // nginx has its own tickets
 		t.Run("resumption", func(t *testing.T) { resumes(t, c) })
 	}
+	if want.Hashed && !info.EndsTLS {
+		t.Run("haproxy, which passes TLS on", func(t *testing.T) { passesTLS(t, info, args, cert, key) })
+	}
 	t.Run("renewal", func(t *testing.T) { renews(t, c, cert, key) })
 }
 
@@ -82,6 +85,29 @@ func http2(t *testing.T, c *clustertest.Cluster) {
 	ask("POST", polling+"&sid="+sid, "40")
 	if got := ask("GET", polling+"&sid="+sid, ""); !strings.HasPrefix(got, "40{") {
 		t.Errorf("joined: %q", got)
+	}
+}
+
+// passesTLS puts a balancer in front that can't look into TLS, and tells of its
+// clients by the PROXY protocol.
+func passesTLS(t *testing.T, info strategies.Info, args []string, cert, key string) {
+	c := clustertest.Start(t, append(args, "--tls-cert", cert, "--tls-key", key, "--trust-proxies", proxyAddr)...)
+	if blind := info.Caveat != nil; blind != strings.Contains(c.Log(), "TLS hides X-Forwarded-For") {
+		t.Errorf("what TLS hides is said: %v\n%s", !blind, c.Log())
+	}
+	direct, slots := map[int]int{}, map[int]bool{}
+	for i := range secure {
+		direct[i] = openedBy(t, front(c), from(i))
+	}
+	url := "https" + strings.TrimPrefix(proxies(info)["haproxy send-proxy-v2"](t, c.Addr), "http")
+	for i := range secure {
+		_, slot, why := door{Cluster: c, url: url}.handshake(from(i))
+		if slots[slot] = true; why != "" || slot != direct[i] {
+			t.Errorf("%s on slot %d, directly on %d: %s", from(i), slot, direct[i], why)
+		}
+	}
+	if len(slots) < 2 {
+		t.Errorf("all on %v", slots)
 	}
 }
 
