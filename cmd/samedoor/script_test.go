@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/samedoor/samedoor/internal/cert/certtest"
 )
 
 func TestMain(m *testing.M) {
@@ -30,6 +32,8 @@ func TestScript(t *testing.T) {
 			}
 			e.Setenv("SAMEDOOR", path)
 			e.Setenv("PORTS", fmt.Sprint(20000+16*(os.Getpid()%700))) // for --worker-port
+			certtest.Replace(t, e.WorkDir+"/cert.pem", e.WorkDir+"/key.pem", "127.0.0.1", time.Now().Add(time.Hour))
+			certtest.Replace(t, e.WorkDir+"/old-cert.pem", e.WorkDir+"/old-key.pem", "127.0.0.1", time.Now().Add(-time.Hour))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -93,6 +93,16 @@ func TestOrigins(t *testing.T) {
 			t.Errorf("Origin %q at %s: %v %v, want %v %v", tt.origin, tt.host, allowed, cross, tt.allowed, tt.cross)
 		}
 	}
+	// Where this cluster speaks TLS, an unprotected page is nobody's own.
+	secure := origins{https: true, listed: o.listed, ports: o.ports}
+	for origin, want := range map[string]bool{"https://a:8080": true, "https://a:3131": true, "http://a:8080": false, "http://a:3131": false, "http://other:8080": true} {
+		r := httptest.NewRequest("GET", "/socket.io/", nil)
+		r.Host = "a:8080"
+		r.Header.Set("Origin", origin)
+		if allowed, _ := secure.check(r); allowed != want {
+			t.Errorf("Origin %q with TLS: %v", origin, allowed)
+		}
+	}
 	star := origins{listed: []string{"*"}, ports: o.ports}
 	r := httptest.NewRequest("GET", "/socket.io/", nil)
 	r.Header.Set("Origin", "https://anywhere.example")
