@@ -58,6 +58,9 @@ type Info struct {
 	// Doc says in one sentence who picks the worker.
 	Doc string
 
+	// Tradeoffs is shown under Doc on the page.
+	Tradeoffs Tradeoffs
+
 	// PerConnection says that the strategy picks by the first request of a
 	// connection, and does not see the next. Under --strict workers then close a
 	// connection after each answer, so that every request is the first.
@@ -74,6 +77,15 @@ type Info struct {
 
 	// New makes a strategy. It has no side effects: master and workers call it.
 	New func(Config) Strategy
+}
+
+// Tradeoffs says, in a sentence or two each, how a strategy fares in the
+// circumstances that break other ones. What is empty is not shown.
+type Tradeoffs struct {
+	NAT      string // many clients behind one address
+	IPv6     string // many addresses for one client
+	Resizing string // workers join or leave
+	Proxies  string // something stands in front, and may reuse connections
 }
 
 // Config is what the master and its workers agree on.

@@ -8,9 +8,12 @@ import (
 	"encoding/hex"
 	"html/template"
 	"io/fs"
+	"maps"
 	"mime"
 	"net/http"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -68,10 +71,48 @@ func newAsset(name string, b []byte) asset {
 	return a
 }
 
-func serveAssets() gin.HandlerFunc {
-	all := assets()
+// base is the path of this binary's files: it changes when one of them does, so
+// what is below it may be kept for ever. Modules name one another relatively.
+func base(all map[string]asset) string {
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		sum.Write([]byte(name + all[name].etag))
+	}
+	return "/static/v-" + hex.EncodeToString(sum.Sum(nil)[:6]) + "/"
+}
+
+var imports = regexp.MustCompile(`(?m)^(?:import|export)\b[^;"]*"\./([\w.-]+)"`)
+
+// modules returns what a module imports, directly or not, without itself: the
+// page names them, else a browser would find them one behind the other.
+func modules(all map[string]asset, name string) []string {
+	found := []string{name}
+	for i := 0; i < len(found); i++ {
+		if strings.HasSuffix(found[i], ".min.js") {
+			continue // one file by design
+		}
+		for _, m := range imports.FindAllSubmatch(all[found[i]].plain, -1) {
+			if to := string(m[1]); !slices.Contains(found, to) {
+				found = append(found, to)
+			}
+		}
+	}
+	return found[1:]
+}
+
+func serveAssets(all map[string]asset) gin.HandlerFunc {
+	ours := strings.TrimPrefix(base(all), "/static")
 	return func(c *gin.Context) {
-		a, ok := all[strings.TrimPrefix(c.Param("file"), "/")]
+		file, kept := strings.CutPrefix(c.Param("file"), ours)
+		if !kept {
+			// While workers are replaced, the page of one version may ask a worker
+			// of another: it answers with what it has, but not for ever.
+			file = strings.TrimPrefix(file, "/")
+			if version, rest, ok := strings.Cut(file, "/"); ok && strings.HasPrefix(version, "v-") {
+				file = rest
+			}
+		}
+		a, ok := all[file]
 		if !ok {
 			c.String(http.StatusNotFound, "no such file\n")
 			return
@@ -79,6 +120,9 @@ func serveAssets() gin.HandlerFunc {
 		h := c.Writer.Header()
 		h.Set("ETag", a.etag)
 		h.Set("Cache-Control", "no-cache") // may be kept, is asked for again: a new binary shows at once
+		if kept {
+			h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		}
 		h.Set("Vary", "Accept-Encoding")
 		if c.GetHeader("If-None-Match") == a.etag {
 			c.Status(http.StatusNotModified)

@@ -50,8 +50,9 @@ func (s *Site) Handler() http.Handler {
 	pages := r.Group("/", s.harden)
 	get := func(path string, h gin.HandlerFunc) { pages.GET(path, h); pages.HEAD(path, h) }
 	get("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/page") })
-	get("/page", s.page)
-	get("/static/*file", serveAssets())
+	all := assets()
+	get("/page", s.page(base(all), modules(all, "main.js")))
+	get("/static/*file", serveAssets(all))
 	get("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok") })
 	get("/readyz", s.ready)
 	share := func(h gin.HandlerFunc) gin.HandlerFunc {
@@ -95,11 +96,16 @@ func (s *Site) policy(r *http.Request) string {
 		connect + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }
 
-func (s *Site) page(c *gin.Context) {
+func (s *Site) page(base string, modules []string) gin.HandlerFunc {
+	return func(c *gin.Context) { s.render(c, base, modules) }
+}
+
+func (s *Site) render(c *gin.Context, base string, modules []string) {
 	p := s.Page(c.Request)
 	var b bytes.Buffer
 	err := page.Execute(&b, map[string]any{
-		"Strategy": s.Strategy.Name, "Doc": s.Strategy.Doc,
+		"Base": base, "Modules": modules,
+		"Strategy": s.Strategy.Name, "Doc": s.Strategy.Doc, "Tradeoffs": s.Strategy.Tradeoffs,
 		"Workers": s.Workers(), "WorkerPort": s.WorkerPort,
 		"URL": p.URL, "Slot": p.Slot, "Answered": s.Slot,
 		"DemoToken": s.DemoToken(c.Request),

@@ -23,6 +23,12 @@ import (
 var Info = strategies.Info{
 	Name: "kernel",
 	Doc:  "The kernel picks (Linux): a program on the listening sockets hashes the client's address.",
+	Tradeoffs: strategies.Tradeoffs{
+		NAT:      "All clients behind one address go to one worker.",
+		IPv6:     "A client is its /64, so privacy addresses don't move it.",
+		Resizing: "The same rendezvous hashing as in master, in the kernel: one client in N moves, and its requests are forwarded.",
+		Proxies:  "It knows the address that a connection comes from and no other: all clients of a proxy share one worker.",
+	},
 	New:  func(c strategies.Config) strategies.Strategy { return &kernel{Config: c} },
 	Caveat: func(c strategies.Config) string {
 		if len(c.Proxies) == 0 {

@@ -16,7 +16,13 @@ import (
 var Info = strategies.Info{
 	Name: "master",
 	Doc:  "The master picks, by a hash of the client's address, and passes the open connection on.",
-	New:  func(c strategies.Config) strategies.Strategy { return &master{Config: c} },
+	Tradeoffs: strategies.Tradeoffs{
+		NAT:      "All clients behind one address go to one worker: a large office makes one worker busy.",
+		IPv6:     "A client is its /64, so privacy addresses don't move it.",
+		Resizing: "Rendezvous hashing moves one client in N; their requests are forwarded.",
+		Proxies:  "A proxy among --trust-proxies tells who the client is. One that uses a connection again for other clients leaves these to forwarding.",
+	},
+	New: func(c strategies.Config) strategies.Strategy { return &master{Config: c} },
 	Caveat: func(c strategies.Config) string {
 		if c.Certificate == nil || len(c.Proxies) == 0 {
 			return ""

@@ -29,8 +29,14 @@ import (
 
 // Info declares the strategy.
 var Info = strategies.Info{
-	Name:    "nginx",
-	Doc:     "nginx picks: it hashes the client's address and proxies to that worker's own port.",
+	Name: "nginx",
+	Doc:  "nginx picks: it hashes the client's address and proxies to that worker's own port.",
+	Tradeoffs: strategies.Tradeoffs{
+		NAT:      "All clients behind one address go to one worker; ip_hash takes even a whole /24 for one client.",
+		IPv6:     "ip_hash takes the whole address, so a client that changes to its next privacy address changes its worker; its requests are forwarded then.",
+		Resizing: "ip_hash moves most clients when a worker is added or taken away, the consistent --nginx-method hash one in N.",
+		Proxies:  "A proxy in front of nginx has to be trusted by name, or all its clients are one address. --nginx-method sid looks at the session instead.",
+	},
 	New:     newNginx,
 	EndsTLS: true,
 	Caveat: func(c strategies.Config) string {

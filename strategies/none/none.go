@@ -16,7 +16,13 @@ import (
 var Info = strategies.Info{
 	Name: "none",
 	Doc:  "Nobody picks: each connection goes to the next worker, whoever holds the session.",
-	New:  func(c strategies.Config) strategies.Strategy { return &none{Config: c} },
+	Tradeoffs: strategies.Tradeoffs{
+		NAT:      "Nothing helps: with N workers a request finds its own with a chance of one in N, from whatever address.",
+		IPv6:     "The same.",
+		Resizing: "Nothing changes: no client had a place.",
+		Proxies:  "A proxy in front that keeps its connections makes it work by chance, until one of them is closed.",
+	},
+	New: func(c strategies.Config) strategies.Strategy { return &none{Config: c} },
 }
 
 type none struct {

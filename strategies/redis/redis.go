@@ -16,7 +16,13 @@ import (
 var Info = strategies.Info{
 	Name: "redis",
 	Doc:  "Anybody may: a worker that meets a stranger finds the owner in Redis and forwards the request.",
-	New:  func(c strategies.Config) strategies.Strategy { return &redis{Config: c} },
+	Tradeoffs: strategies.Tradeoffs{
+		NAT:      "Addresses don't matter: clients behind one address spread over all workers.",
+		IPv6:     "The same: a client may change its address in mid-session.",
+		Resizing: "Nobody moves: sessions stay where they are, newcomers go anywhere, on other hosts too.",
+		Proxies:  "Any proxy will do, without affinity. The price: most polling requests and every WebSocket may pass through a second worker.",
+	},
+	New: func(c strategies.Config) strategies.Strategy { return &redis{Config: c} },
 }
 
 type redis struct {

@@ -20,7 +20,13 @@ import (
 var Info = strategies.Info{
 	Name: "server",
 	Doc:  "The page tells: the server hashes the asking address and renders that worker's own address into the page.",
-	New:  func(c strategies.Config) strategies.Strategy { return &server{Config: c} },
+	Tradeoffs: strategies.Tradeoffs{
+		NAT:      "All clients behind one address are sent to one worker.",
+		IPv6:     "A client is its /64, so privacy addresses don't move it. A page fetched over IPv6 and a socket over IPv4 still meet: the address is in the page.",
+		Resizing: "One client in N is sent elsewhere when its page is loaded again; a page already open keeps its worker's address.",
+		Proxies:  "Every worker needs a public address or port of its own, which a proxy or firewall has to let through, and CORS.",
+	},
+	New: func(c strategies.Config) strategies.Strategy { return &server{Config: c} },
 }
 
 type server struct {

@@ -17,8 +17,14 @@ import (
 
 // Info declares the strategy.
 var Info = strategies.Info{
-	Name:          "sid",
-	Doc:           "The master peeks: the sid in a connection's first request names the worker, and newcomers go where the fewest sessions are.",
+	Name: "sid",
+	Doc:  "The master peeks: the sid in a connection's first request names the worker, and newcomers go where the fewest sessions are.",
+	Tradeoffs: strategies.Tradeoffs{
+		NAT:      "Clients behind one address spread over all workers: newcomers go where the fewest sessions are.",
+		IPv6:     "The same: a client may change its address in mid-session.",
+		Resizing: "Sessions stay; only those of a worker that goes have to begin anew.",
+		Proxies:  "It reads the first request of a connection: a proxy that reuses connections leaves the rest to forwarding, and with TLS nothing can be read, so the address decides.",
+	},
 	PerConnection: true,
 	Caveat: func(c strategies.Config) string {
 		if c.Certificate == nil {

@@ -10,13 +10,14 @@ const FLAG = 90; // so does what became of it
 const EDGE = 12;
 
 export const WIDTH = { request: 80, frames: 150, more: 80, close: 64 };
+export const NARROW = { request: 58, frames: 104, more: 58, close: 54 }; // without durations, for a phone
 const HOP = 26; // the mark of who forwarded, or of who should have been reached
 
 /**
- * layout({sessions, items}) → {width, places: Map(id → x), gaps: [{x, width, ms, reconnect}], ticks: [{x, text}],
+ * layout({sessions, items}, widths) → {width, places: Map(id → x), gaps: [{x, width, ms, reconnect}], ticks: [{x, text}],
  * bands: [{session, x, width, upgraded, fallback}], xOf(at)}
  */
-export function layout({ sessions, items }) {
+export function layout({ sessions, items }, widths = WIDTH) {
   const places = new Map();
   const gaps = [];
   const bands = [];
@@ -26,7 +27,7 @@ export function layout({ sessions, items }) {
   let band = null;
 
   for (const item of items) {
-    const width = WIDTH[item.kind];
+    const width = widths[item.kind];
     const lanes = [item.slot, ...hop(item)];
     if (last) {
       const passed = Math.max(0, item.at - last.at);
@@ -51,7 +52,7 @@ export function layout({ sessions, items }) {
     return from + ROOM + SPACE;
   }
 
-  const xOf = scale(items, places);
+  const xOf = scale(items, places, widths);
   for (const one of bands) {
     if (one === bands.at(-1)) one.width = Math.max(one.width, BAND);
     const { upgradedAt, fallback } = one.session;
@@ -71,11 +72,11 @@ export function hop({ kind, via, stranger, owner, slot }) {
 
 const stretch = (ms) => (ms <= 16 ? 0 : Math.min(36, 6 * Math.log2(ms / 16)));
 
-function scale(items, places) {
+function scale(items, places, widths) {
   return (at) => {
     const next = items.findIndex((item) => item.at > at);
     if (next === 0) return places.get(items[0].id);
-    if (next < 0) { const item = items.at(-1); return item ? places.get(item.id) + WIDTH[item.kind] : EDGE; }
+    if (next < 0) { const item = items.at(-1); return item ? places.get(item.id) + widths[item.kind] : EDGE; }
     const [a, b] = [items[next - 1], items[next]];
     const [from, to] = [places.get(a.id), places.get(b.id)];
     return from + ((to - from) * (at - a.at)) / (b.at - a.at);

@@ -5,17 +5,18 @@
 //   box.append(view.el);
 //   view.show(story([{ sid, n: 1, requests }]), [0, 1, 2, 3]); // requests as /trace tells them; slots of the lanes
 //
-// open is called when a mark is clicked or entered, tell when it is hovered or focused; both may be left out. Call show
+// narrow() tells whether marks do without durations; it may be left out, as may the rest of lanes' options.
+// open is called when a mark is clicked or entered, tell when it is hovered or focused. Call show
 // as often as something changes: marks keep their elements and the focus. For a picture of your own take story.js and
 // axis.js's layout(), which this only puts on the screen. view.focus(id) moves the focus, view.opened(id) marks what is open.
-import { hop, layout, time, WIDTH } from "./axis.js";
+import { hop, layout, NARROW, time, WIDTH } from "./axis.js";
 import { h } from "./dom.js";
 import { hue, ownerPart } from "./slots.js";
 import { duration, why } from "./words.js";
 
 const rem = (x) => `${x / 16}rem`;
 
-export function lanes({ label = "Requests", open = () => {}, tell = () => {} } = {}) {
+export function lanes({ label = "Requests", open = () => {}, tell = () => {}, narrow = () => false } = {}) {
   const rails = h("div", { class: "tl-rails", "aria-hidden": "true" });
   const bands = h("div", { class: "tl-bands", "aria-hidden": "true" });
   const ink = h("div", { class: "tl-ink", "aria-hidden": "true" });
@@ -25,18 +26,26 @@ export function lanes({ label = "Requests", open = () => {}, tell = () => {} } =
   const marks = new Map(); // id → {li, button, told}
   let items = [];
   let slots = [];
+  let widths = WIDTH;
   let at = null; // id of the mark that Tab comes to
   let openId = null;
 
   function show(now, lanesOf) {
     slots = lanesOf;
+    widths = narrow() ? NARROW : WIDTH;
     items = now.items.filter((item) => slots.includes(item.slot));
-    const plan = layout({ sessions: now.sessions, items });
+    const plan = layout({ sessions: now.sessions, items }, widths);
     canvas.style.setProperty("--lanes", slots.length);
     canvas.style.width = `calc(var(--side) + ${rem(plan.width)})`;
     rails.replaceChildren(...slots.map((slot) => rail(slot, now.sessions)));
+    el.classList.toggle("empty", items.length === 0);
+    if (!items.length) {
+      bands.replaceChildren();
+      ink.replaceChildren(...ghosts(slots));
+      return keep(plan);
+    }
     bands.replaceChildren(...plan.bands.map((one) => band(one)), ...plan.gaps.map(gap), ...plan.ticks.map(tick));
-    ink.replaceChildren(...items.flatMap((item) => strokes(item, plan, slots)));
+    ink.replaceChildren(...items.flatMap((item) => strokes(item, plan, slots, widths.request)));
     keep(plan);
   }
 
@@ -48,10 +57,10 @@ export function lanes({ label = "Requests", open = () => {}, tell = () => {} } =
       let one = marks.get(item.id);
       if (!one) marks.set(item.id, (one = mark(item.id)));
       one.li.style.left = `calc(var(--side) + ${rem(plan.places.get(item.id))})`;
-      one.li.style.width = rem(WIDTH[item.kind]);
+      one.li.style.width = rem(widths[item.kind]);
       one.li.style.setProperty("--lane", slots.indexOf(item.slot));
-      const told = JSON.stringify([item.kind, item.status, item.ms, item.slot, item.via, item.error, item.sent, item.received, item.list?.length]);
-      if (one.told !== told) { one.told = told; dress(one.button, item); }
+      const told = JSON.stringify([widths.request, item.kind, item.status, item.ms, item.slot, item.via, item.error, item.sent, item.received, item.list?.length]);
+      if (one.told !== told) { one.told = told; dress(one.button, item, widths === NARROW); }
       one.button.tabIndex = item.id === at ? 0 : -1;
       if (list.children[i] !== one.li) list.insertBefore(one.li, list.children[i] ?? null);
     });
@@ -118,22 +127,37 @@ function rest(item) {
   return `, worker ${item.slot}${sentence ? `. ${sentence}` : ""}`;
 }
 
-function dress(button, item) {
+function dress(button, item, narrow) {
   const { kind, step, status, ok, slot, owner, via, sid, ms } = item;
   button.className = `tl-mark tl-${kind}${kind === "request" ? ` tl-${step}` : ""}${ok ? "" : " wrong"}${item.forwarded ? " hopped" : ""}`;
   button.dataset.hue = hue(slot);
   const facts = kind === "request" ? { step, status: status ?? "", worker: slot, ok: String(ok), owner: owner ?? "", via: via ?? "", sid } : { kind };
   for (const [name, value] of Object.entries(facts)) button.setAttribute(`data-${name}`, value);
   const [title, note] = {
-    request: () => [step, `${status || "–"} · ${short(ms)}`],
+    request: () => [step, narrow ? status || "–" : `${status || "–"} · ${short(ms)}`],
     more: () => [`+${item.list.length}`, "all well"],
-    frames: () => ["WebSocket", `↑ ${item.sent} sent  ↓ ${item.received} received`],
+    frames: () => ["WebSocket", narrow ? `↑ ${item.sent}  ↓ ${item.received}` : `↑ ${item.sent} sent  ↓ ${item.received} received`],
     close: () => ["close", time(ms)],
   }[kind]();
   button.replaceChildren(h("b", {}, title), " ", h("span", {}, note), h("span", { class: "vh" }, rest(item)));
 }
 
 const short = (ms) => (ms < 999.5 ? duration(ms ?? 0) : time(ms));
+
+// Before there is anything to show: what a handshake consists of, and that it belongs into one lane.
+const STEPS = ["open", "post", "poll", "upgrade", "probe", "upgrade packet"];
+
+function ghosts(slots) {
+  const lane = Math.floor((slots.length - 1) / 2);
+  const note = h("span", { class: "tl-ghost-note" }, "six steps, and all of them belong into one lane: whichever it is");
+  note.style.setProperty("--lane", lane);
+  return [...STEPS.map((step, i) => {
+    const one = h("span", { class: "tl-ghost" }, h("b", {}, String(i + 1)), ` ${step}`);
+    one.style.setProperty("--i", i);
+    one.style.setProperty("--lane", lane);
+    return one;
+  }), note];
+}
 
 function rail(slot, sessions) {
   const owner = sessions.at(-1)?.owner === slot;
@@ -174,7 +198,7 @@ function tick({ x, text }) {
 }
 
 // The way from the wrong lane to the right one, the hop of a forward, and how long a held poll was held.
-function strokes(item, plan, slots) {
+function strokes(item, plan, slots, width) {
   const x = plan.places.get(item.id);
   const out = [];
   const lane = slots.indexOf(item.slot);
@@ -182,18 +206,18 @@ function strokes(item, plan, slots) {
     const other = slots.indexOf(slot);
     if (other < 0) continue;
     const way = h("span", { class: `tl-way ${item.stranger ? "astray" : "forward"} ${other < lane ? "down" : "up"}` });
-    way.style.left = `calc(var(--side) + ${rem(x + WIDTH.request / 2)})`;
+    way.style.left = `calc(var(--side) + ${rem(x + width / 2)})`;
     way.style.setProperty("--from", Math.min(other, lane));
     way.style.setProperty("--span", Math.abs(other - lane));
     const end = h("span", { class: `tl-end ${item.stranger ? "missed" : "via"}`, "data-hue": hue(slot) }, item.stranger ? "" : "via");
-    end.style.left = `calc(var(--side) + ${rem(x + WIDTH.request / 2)})`;
+    end.style.left = `calc(var(--side) + ${rem(x + width / 2)})`;
     end.style.setProperty("--lane", other);
     out.push(way, end);
   }
   if (item.kind === "request" && item.ms >= 50 && item.ok) {
     const held = h("span", { class: "tl-held", "data-hue": hue(item.slot) });
     held.style.left = `calc(var(--side) + ${rem(x)})`;
-    held.style.width = rem(Math.max(WIDTH.request, plan.xOf(item.at + item.ms) - x));
+    held.style.width = rem(Math.max(width, plan.xOf(item.at + item.ms) - x));
     held.style.setProperty("--lane", lane);
     out.push(held);
   }

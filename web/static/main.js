@@ -12,6 +12,7 @@ import { Recorder } from "./record.js";
 import { Session } from "./session.js";
 import { Street } from "./street.js";
 import { showTimeline } from "./timeline.js";
+import { tooltips } from "./tip.js";
 import { Trace } from "./trace.js";
 import { showVerdict } from "./verdict.js";
 
@@ -33,6 +34,7 @@ recorder.addEventListener("request", () => trace.nudge());
 const street = new Street(page.workers);
 byId("requests").addEventListener("toggle", () => trace.refresh());
 
+tooltips();
 connectButton(session);
 showVerdict(session, trace, page);
 showFacts(session);

@@ -4,7 +4,7 @@ import { lanes } from "./lanes.js";
 import { opened } from "./opened.js";
 import { story } from "./story.js";
 import { copied, table } from "./table.js";
-import { why } from "./words.js";
+import { duration, why } from "./words.js";
 
 const CALM = 200; // ms between two drawings
 const NEAR = 48; // px from the end: the reader follows
@@ -12,7 +12,8 @@ const NEAR = 48; // px from the end: the reader follows
 export function showTimeline(session, trace, street, recorder) {
   const fold = byId("requests");
   const [box, caption, detail, note] = ["timeline", "caption", "opened", "requests-note"].map(byId);
-  const view = lanes({ label: "Requests, oldest first", open: (item) => open(item), tell: (item) => tell(item) });
+  const view = lanes({ label: "Requests, oldest first", open: (item) => open(item), tell: (item) => tell(item), narrow: () => phone.matches });
+  const phone = matchMedia("(max-width: 40rem)");
   const hidden = new Set(); // ids of what was cleared
   let now = { sessions: [], items: [] };
   let openId = null;
@@ -48,12 +49,12 @@ export function showTimeline(session, trace, street, recorder) {
   }
   const soon = () => { timer ||= setTimeout(draw, CALM); };
 
-  /** The sentence below the lanes: of the mark that is pointed at, else of the latest that went wrong or a way round. */
+  /** The sentence below the lanes: of the mark that is pointed at, else of the latest in this session that went wrong or a way round. */
   function tell(item) {
-    const of = item ?? now.items.findLast((one) => one.kind === "request" && !one.ok) ?? now.items.findLast((one) => one.forwarded);
+    const these = now.items.filter((one) => one.kind === "request" && one.sid === trace.shown?.sid);
+    const of = item ?? these.findLast((one) => !one.ok) ?? these.findLast((one) => one.forwarded);
     caption.classList.toggle("bad", Boolean(of && !of.ok));
-    const sentence = of?.kind === "request" ? why(of, of.sid) || `${of.method} ${of.status}: worker ${of.slot} answered, and the session lives there.` : "";
-    caption.replaceChildren(...(sentence ? [h("b", {}, of.step), " ", sentence] : []));
+    caption.replaceChildren(...(of ? [h("b", {}, of.step ?? of.kind), " ", said(of)] : []));
   }
 
   function open(item) {
@@ -103,7 +104,20 @@ export function showTimeline(session, trace, street, recorder) {
   session.addEventListener("start", () => hidden.clear());
   for (const what of [session, trace, street, recorder]) what.addEventListener("change", () => { if (fold.open && !paused) soon(); });
   fold.addEventListener("toggle", soon);
+  phone.addEventListener("change", soon);
   draw();
+}
+
+const STEPS = {
+  open: "asked for a session, and got its key.", post: "sent what the client had to say.",
+  poll: "fetched what the worker had for the client.", upgrade: "became a WebSocket.",
+};
+
+function said(item) {
+  if (item.kind === "frames") return "All packets since the upgrade: they stay with one worker, as one connection does.";
+  if (item.kind === "more") return "Requests that all went well, too many to draw.";
+  if (item.kind === "close") return "The worker saw the WebSocket end.";
+  return why(item, item.sid) || `${STEPS[item.step]} Worker ${item.slot} answered ${item.status} after ${duration(item.ms)}${item.slot === item.owner ? ", and it holds the session" : ""}.`;
 }
 
 /** The attempt that the doors speak of: one that has nothing to tell yet does not push away the one that has. */

@@ -88,7 +88,8 @@ function failing(state, attempt, origin) {
   const again = state.phase === "waiting"
     ? `The client starts over (attempt ${state.tries + 1}).`
     : `The client starts over (attempt ${state.tries}).`;
-  const met = attempt?.requests.map((request) => ({ request, ...judge(request, attempt.sid) })).find((one) => one.stranger);
+  const met = attempt?.requests.map((request) => ({ request, ...judge(request, attempt.sid) })).filter((one) => one.stranger)
+    .sort((a, b) => (a.request.step === "upgrade") - (b.request.step === "upgrade"))[0]; // a refused upgrade alone breaks nothing
   const next = again.replace("starts over", "tries again");
   const bad = (title, ...detail) => ({ tone: "bad", title, detail: detail.join(" ") });
 
