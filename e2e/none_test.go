@@ -62,6 +62,7 @@ func breaks(t *testing.T, c *clustertest.Cluster, i int) bool {
 	if !marked {
 		t.Error("the timeline shows no request answered 400")
 	}
+	v.toldAll()
 	body, err := refused[0].Text()
 	v.must(err)
 	if !strings.Contains(body, `"message":"Session ID unknown"`) {
@@ -76,6 +77,18 @@ func breaks(t *testing.T, c *clustertest.Cluster, i int) bool {
 	}
 	v.axe("a failing handshake")
 	return true
+}
+
+// toldAll checks what the timeline shows of sessions that failed and are over.
+func (v *visitor) toldAll() {
+	v.t.Helper()
+	sid, err := v.mark(`[data-ok="false"]`).First().GetAttribute("data-sid")
+	v.must(err)
+	v.must(v.button("Disconnect").Click())
+	v.tells(sid)
+	v.must(v.mark(`[data-ok="false"]`).First().Click())
+	v.must(v.expect(v.GetByTestId("opened"), soon).ToContainText(regexp.MustCompile(
+		`This request reached worker \d\. Its session lives in worker \d, so worker \d answered 400: Session ID unknown\.`)))
 }
 
 // The control: with one worker there is no wrong one. What broke above was

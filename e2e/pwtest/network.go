@@ -25,6 +25,7 @@ type Network struct {
 
 	mu     sync.Mutex
 	down   bool
+	plain  bool // no WebSockets
 	open   map[net.Conn]bool
 	dialed []string
 }
@@ -78,6 +79,21 @@ func (n *Network) set(down bool) {
 	n.down = down
 }
 
+// NoUpgrade drops each WebSocket before its handshake leaves the browser, as a
+// proxy does that knows none.
+func (n *Network) NoUpgrade() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.plain = true
+}
+
+// upgrades tells whether a connection, by its first bytes, is to be dropped.
+func (n *Network) upgrades(head []byte) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.plain && bytes.Contains(bytes.ToLower(head), []byte("\r\nupgrade: websocket\r\n"))
+}
+
 // Dialed lists each host:port that the browser asked for, once.
 func (n *Network) Dialed() []string {
 	n.mu.Lock()
@@ -127,6 +143,14 @@ func (n *Network) carry(c net.Conn) {
 		return
 	}
 	if _, err := c.Write(reply(0)); err != nil {
+		return
+	}
+	head := make([]byte, 16<<10)
+	k, err := c.Read(head) // a browser speaks first, and sends a handshake in one piece
+	if err != nil || n.upgrades(head[:k]) {
+		return
+	}
+	if _, err := up.Write(head[:k]); err != nil {
 		return
 	}
 	var both sync.WaitGroup

@@ -179,7 +179,7 @@ function band({ session, x, width, upgraded, fallback }) {
     el.append(part);
   };
   if (upgraded !== null) phase(upgraded, "up", "WebSocket");
-  else if (fallback !== null) phase(fallback, "fallback", over ? "WebSocket refused" : "WebSocket refused: stays with polling");
+  else if (fallback !== null) phase(fallback, "fallback", over ? "no WebSocket" : "no WebSocket: stays with polling");
   if (over) el.append(h("span", { class: "tl-lost" }, reason === "forced close" || reason === "io client disconnect" ? "closed" : "lost"));
   return el;
 }

@@ -11,7 +11,7 @@ export function opened(box, item, close) {
   if (!box.hidden && box.dataset.told === told) return;
   box.dataset.told = told;
   const button = h("button", { type: "button", class: "quiet", onclick: () => close() }, "Close");
-  box.replaceChildren(h("div", { class: "op-head" }, h("h3", {}, title(item)), button), ...body(item));
+  box.replaceChildren(h("div", { class: "op-head" }, h("h3", {}, title(item)), button), ...body(item).filter(Boolean));
   box.hidden = false;
 }
 
