@@ -17,6 +17,9 @@ import (
 	"github.com/samedoor/samedoor/strategies"
 )
 
+// lanes is how many workers the page draws at most, as street.js has it.
+const lanes = 8
+
 // A Site is one worker's, told by functions what only the worker knows.
 type Site struct {
 	Strategy   strategies.Info
@@ -104,7 +107,7 @@ func (s *Site) render(c *gin.Context, base string, modules []string) {
 	p := s.Page(c.Request)
 	var b bytes.Buffer
 	err := page.Execute(&b, map[string]any{
-		"Base": base, "Modules": modules,
+		"Base": base, "Modules": modules, "Lanes": make([]struct{}, min(s.Workers(), lanes)),
 		"Strategy": s.Strategy.Name, "Doc": s.Strategy.Doc, "Tradeoffs": s.Strategy.Tradeoffs,
 		"Workers": s.Workers(), "WorkerPort": s.WorkerPort,
 		"URL": p.URL, "Slot": p.Slot, "Answered": s.Slot,

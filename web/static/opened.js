@@ -69,5 +69,5 @@ function packets(title, list, none = "") {
   const rows = list.map(({ raw, name, words, dir }) => h("li", {},
     h("span", { class: "op-name" }, dir ? h("span", { class: `op-dir ${dir}` }, dir === "sent" ? "↑ sent" : "↓ received") : null, h("b", {}, name)),
     h("code", { dir: "ltr" }, raw), h("span", { class: "op-words" }, words)));
-  return h("div", { class: "op-packets" }, h("h4", {}, title), list.length ? h("ol", {}, ...rows) : h("p", { class: "dim" }, none));
+  return h("div", { class: "op-packets" }, h("h4", {}, title), list.length ? h("ol", { tabindex: "0", "aria-label": title }, ...rows) : h("p", { class: "dim" }, none));
 }

@@ -102,12 +102,12 @@ function summed(items) {
   return [...items.slice(0, FIRST), ...odd, more, ...items.slice(-LAST)].sort((a, b) => a.at - b.at);
 }
 
-function frames({ sid, seen }, requests, hide) {
+function frames({ sid, seen, over }, requests, hide) {
   const first = seen?.frames.list[0];
   if (!first) return [];
   const upgrade = requests.findLast((one) => one.step === "upgrade" && one.ok);
   const slot = upgrade?.slot ?? ownerOf(sid);
-  if (slot === null) return [];
+  if (slot === null || (!upgrade && !over)) return []; // the workers are about to tell where it belongs
   const { sent, received, heartbeats, list } = seen.frames;
   const one = { kind: "frames", id: `${sid} frames`, sid, at: (seen.upgradedAt || upgrade?.at || first.at) + 1, ms: 0, slot, owner: ownerOf(sid), ok: true, sent, received, heartbeats, list };
   return hide(one) ? [] : [one];

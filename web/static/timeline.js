@@ -22,7 +22,7 @@ export function showTimeline(session, trace, street, recorder) {
   let follows = true;
   let timer = 0;
 
-  box.append(view.el);
+  box.replaceChildren(view.el); // it stands where the empty lanes kept its place
   function attempts() {
     return trace.attempts.map((attempt) => ({ ...attempt, seen: recorder.of(attempt.sid) }));
   }

@@ -20,7 +20,7 @@ export function tooltips() {
     el.setAttribute("aria-describedby", "tip");
     tip.showPopover?.();
     tip.classList.add("on");
-    place(tip, el.getBoundingClientRect());
+    place(tip, el);
   }
   function hide() {
     clearTimeout(timer);
@@ -55,7 +55,10 @@ export function tooltips() {
     event.stopPropagation(); // what else Escape closes stays open
     hide();
   }, true);
-  addEventListener("scroll", hide, { passive: true, capture: true });
+  addEventListener("scroll", () => {
+    if (of && of === document.activeElement) place(tip, of);
+    else hide();
+  }, { passive: true, capture: true });
 }
 
 function about(target) {
@@ -63,7 +66,8 @@ function about(target) {
 }
 
 // Below what it explains, or above where there is no room, and never out of the window.
-function place(tip, { left, top, bottom }) {
+function place(tip, el) {
+  const { left, top, bottom } = (el.closest("[data-tip-area]") ?? el).getBoundingClientRect(); // never on what it explains
   const { width, height } = tip.getBoundingClientRect();
   const room = document.documentElement;
   tip.style.left = `${Math.max(MARGIN, Math.min(left, room.clientWidth - width - MARGIN))}px`;
