@@ -29,7 +29,7 @@ var Info = strategies.Info{
 		Resizing: "The same rendezvous hashing as in master, in the kernel: one client in N moves, and its requests are forwarded.",
 		Proxies:  "It knows the address that a connection comes from and no other: all clients of a proxy share one worker.",
 	},
-	New:  func(c strategies.Config) strategies.Strategy { return &kernel{Config: c} },
+	New: func(c strategies.Config) strategies.Strategy { return &kernel{Config: c} },
 	Caveat: func(c strategies.Config) string {
 		if len(c.Proxies) == 0 {
 			return ""
