@@ -47,7 +47,7 @@ func overTLS(t *testing.T, info strategies.Info, want Want, args []string) {
 			t.Errorf("answered %d %q %v", a.Status, a.Body, err)
 		}
 	})
-	t.Run("HTTP 2", func(t *testing.T) { http2(t, c) })
+	t.Run("HTTP 2", func(t *testing.T) { http2(t, c, want) })
 	if !info.EndsTLS { // nginx has its own tickets
 		t.Run("resumption", func(t *testing.T) { resumes(t, c) })
 	}
@@ -57,10 +57,12 @@ func overTLS(t *testing.T, info strategies.Info, want Want, args []string) {
 	t.Run("renewal", func(t *testing.T) { renews(t, c, cert, key) })
 }
 
-// http2 opens a session and joins by HTTP/2, all on one connection.
-func http2(t *testing.T, c *clustertest.Cluster) {
+// http2 opens a session and joins by HTTP/2, all on one connection. Where
+// strangers are forwarded, they are from there, too.
+func http2(t *testing.T, c *clustertest.Cluster, want Want) {
 	tr := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: clustertest.Anyone.Clone()}
 	defer tr.CloseIdleConnections()
+	forwarded := 0
 	ask := func(method, path, body string) string {
 		r, err := http.NewRequest(method, c.URL+path, strings.NewReader(body))
 		if err != nil {
@@ -75,6 +77,9 @@ func http2(t *testing.T, c *clustertest.Cluster) {
 		if err != nil || resp.StatusCode != http.StatusOK || resp.Proto != "HTTP/2.0" {
 			t.Fatalf("%s %s: %s %s %s %v", method, path, resp.Proto, resp.Status, b, err)
 		}
+		if resp.Header.Get("X-Samedoor-Via") != "" {
+			forwarded++
+		}
 		return string(b)
 	}
 	ask("GET", "/page", "")
@@ -85,6 +90,19 @@ func http2(t *testing.T, c *clustertest.Cluster) {
 	ask("POST", polling+"&sid="+sid, "40")
 	if got := ask("GET", polling+"&sid="+sid, ""); !strings.HasPrefix(got, "40{") {
 		t.Errorf("joined: %q", got)
+	}
+	if !want.Sticky || want.Exact {
+		return
+	}
+	for i := range 4 {
+		sid, a, err := eioclient.New(c.URL, from(i)).Open()
+		if err != nil {
+			t.Fatalf("%+v %v", a, err)
+		}
+		ask("POST", polling+"&sid="+sid, "40")
+	}
+	if forwarded == 0 {
+		t.Error("no stranger among four sessions")
 	}
 }
 
