@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -39,18 +38,11 @@ type Site struct {
 
 // Handler returns the router.
 func (s *Site) Handler() http.Handler {
-	gin.SetMode(gin.ReleaseMode)
-	r := gin.New()
-	r.HandleMethodNotAllowed = true
-	_ = r.SetTrustedProxies(nil) // the worker has put the true client's address in place
-	r.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, v any) {
-		s.Log.Error("a request failed", "path", c.Request.URL.Path, "panic", v)
-		c.AbortWithStatus(http.StatusInternalServerError)
-	}))
-
+	r := newRouter(s.Log)
 	r.Any("/socket.io/*any", gin.WrapH(s.SocketIO))
 
-	pages := r.Group("/", s.harden)
+	hardened := harden(s.policy)
+	pages := r.Group("/", hardened)
 	get := func(path string, h gin.HandlerFunc) { pages.GET(path, h); pages.HEAD(path, h) }
 	get("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/page") })
 	all := assets()
@@ -67,21 +59,8 @@ func (s *Site) Handler() http.Handler {
 	if s.Demo != nil {
 		pages.Any("/demo/:order", gin.WrapH(s.Demo))
 	}
-	r.NoRoute(s.harden, func(c *gin.Context) { c.String(http.StatusNotFound, "nothing here: the page is at /page\n") })
+	r.NoRoute(hardened, func(c *gin.Context) { c.String(http.StatusNotFound, "nothing here: the page is at /page\n") })
 	return r
-}
-
-// harden sets what every answer but Socket.IO's carries, and bounds how long a
-// slow client may take to read it.
-func (s *Site) harden(c *gin.Context) {
-	h := c.Writer.Header()
-	h.Set("Content-Security-Policy", s.policy(c.Request))
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
-	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(30 * time.Second))
 }
 
 // policy allows this origin alone, and the workers' own addresses where the
@@ -95,8 +74,7 @@ func (s *Site) policy(r *http.Request) string {
 			connect += " " + at + " ws" + strings.TrimPrefix(at, "http")
 		}
 	}
-	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src " +
-		connect + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	return contentPolicy(connect)
 }
 
 func (s *Site) page(base string, modules []string) gin.HandlerFunc {

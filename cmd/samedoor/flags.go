@@ -33,6 +33,8 @@ type shared struct {
 
 func (f *shared) tls() cert.Files { return cert.Files{Cert: f.TLSCert, Key: f.TLSKey} }
 
+var nginxMethods = []string{"ip_hash", "hash", "sid"}
+
 // check finds what is wrong with the flags, alone and together.
 func (f *shared) check(slots int) (strategies.Info, strategies.PickFunc, error) {
 	info, err := chosen(f.Strategy)
@@ -48,7 +50,7 @@ func (f *shared) check(slots int) (strategies.Info, strategies.PickFunc, error) 
 		return info, nil, usage("--strict and --strategy redis contradict each other: redis lives by forwarding; drop one of them")
 	case f.Hash == "digits" && info.Name == "kernel":
 		return info, nil, usage("--hash digits and --strategy kernel contradict each other: the kernel cannot read an address as text; drop one of them, or choose --strategy master")
-	case f.NginxMethod != "ip_hash" && f.NginxMethod != "hash" && f.NginxMethod != "sid":
+	case !slices.Contains(nginxMethods, f.NginxMethod):
 		return info, nil, usage("unknown nginx method %q: choose ip_hash, hash or sid", f.NginxMethod)
 	case f.NginxMethod != "ip_hash" && info.Name != "nginx":
 		return info, nil, usage("--nginx-method goes with --strategy nginx, not %s: drop one of them", info.Name)

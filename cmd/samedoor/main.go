@@ -50,12 +50,12 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Start a master and its workers (what a bare samedoor does). SIGHUP replaces the workers one by one."`
 	Worker  workerCmd  `cmd:"" help:"Serve one slot by itself: in a container, or on another host."`
 	Doctor  doctorCmd  `cmd:"" help:"Say what is wrong with a Socket.IO deployment, and how to mend it."`
+	Compare compareCmd `cmd:"" help:"Run the same handshake through every strategy, side by side."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
-	Compare laterCmd `cmd:"" hidden:"" passthrough:""`
-	Scale   laterCmd `cmd:"" hidden:"" passthrough:""`
-	Bench   laterCmd `cmd:"" hidden:"" passthrough:""`
-	Config  laterCmd `cmd:"" hidden:"" passthrough:""`
+	Scale  laterCmd `cmd:"" hidden:"" passthrough:""`
+	Bench  laterCmd `cmd:"" hidden:"" passthrough:""`
+	Config laterCmd `cmd:"" hidden:"" passthrough:""`
 }
 
 const about = `Every request of one Socket.IO client must reach the worker that holds its session.
