@@ -153,6 +153,7 @@ func (s *Compare) page(c *gin.Context) {
 	var b bytes.Buffer
 	err := comparePage.Execute(&b, map[string]any{
 		"Workers": s.Workers, "Clients": s.Clients, "Token": s.Token, "Strategies": s.State().Strategies,
+		"Tall": 20*min(s.Workers, 8) + 16, // of a drawing (static/compare/lane.js), whose place is kept
 	})
 	if err != nil {
 		s.Log.Error("the page could not be rendered", "error", err)

@@ -89,14 +89,33 @@ type Cluster struct {
 func Start(t testing.TB, args ...string) *Cluster {
 	t.Helper()
 	c := Launch(t, args...)
+	c.await()
+	return c
+}
+
+// Compare runs `samedoor compare` with args, in Start's way. env overrides
+// variables of the environment.
+func Compare(t testing.TB, env []string, args ...string) *Cluster {
+	t.Helper()
+	full := append([]string{"compare"}, args...)
+	if !slices.Contains(args, "--addr") {
+		full = append(full, "--addr", "127.0.0.1:0")
+	}
+	c := launch(t, env, full)
+	c.await()
+	return c
+}
+
+func (c *Cluster) await() {
+	c.t.Helper()
+	args := strings.Join(c.cmd.Args[1:], " ")
 	select {
 	case <-c.ended:
-		t.Fatalf("samedoor %s ended: %s\n%s", strings.Join(args, " "), c.cmd.ProcessState, c.Log())
+		c.t.Fatalf("samedoor %s ended: %s\n%s", args, c.cmd.ProcessState, c.Log())
 	case <-time.After(60 * time.Second):
-		t.Fatalf("samedoor %s is not ready\n%s", strings.Join(args, " "), c.Log())
+		c.t.Fatalf("samedoor %s is not ready\n%s", args, c.Log())
 	case <-c.ready():
 	}
-	return c
 }
 
 // Launch is Start without waiting.
@@ -105,18 +124,27 @@ func Launch(t testing.TB, args ...string) *Cluster {
 	has := func(flag string) bool {
 		return slices.ContainsFunc(args, func(a string) bool { return a == flag || strings.HasPrefix(a, flag+"=") })
 	}
-	c := &Cluster{t: t, log: newBuffer(), ended: make(chan struct{})}
+	port := 0
 	full := append([]string{"serve"}, args...)
 	if !has("--addr") {
 		full = append(full, "--addr", "127.0.0.1:0")
 	}
 	if !has("--worker-port") {
-		c.Port = Ports(t)
-		full = append(full, "--worker-port", strconv.Itoa(c.Port))
+		port = Ports(t)
+		full = append(full, "--worker-port", strconv.Itoa(port))
 	} else {
-		c.Port, _ = strconv.Atoi(args[slices.Index(args, "--worker-port")+1])
+		port, _ = strconv.Atoi(args[slices.Index(args, "--worker-port")+1])
 	}
-	c.cmd = exec.Command(Binary(t), full...)
+	c := launch(t, nil, full)
+	c.Port = port
+	return c
+}
+
+func launch(t testing.TB, env, args []string) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, log: newBuffer(), ended: make(chan struct{})}
+	c.cmd = exec.Command(Binary(t), args...)
+	c.cmd.Env = append(os.Environ(), env...)
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
 	// A test process that is killed takes the cluster with it: the kernel tells
 	// the master when the thread that started it ends, hence one of its own.
@@ -146,7 +174,7 @@ func (c *Cluster) PID() int                { return c.cmd.Process.Pid }
 func (c *Cluster) Signal(s syscall.Signal) { _ = c.cmd.Process.Signal(s) }
 func (c *Cluster) Log() string             { return c.log.String() }
 
-var readyLine = regexp.MustCompile(`(?m)^ready (https?://([^/]+))/page strategy=\S+ workers=\d+$`)
+var readyLine = regexp.MustCompile(`(?m)^ready (https?://([^/]+))/(?:page strategy=\S+ workers=\d+|compare strategies=\S+)$`)
 
 func (c *Cluster) ready() <-chan struct{} {
 	found := make(chan struct{})
