@@ -47,11 +47,15 @@ func (c *compareCmd) Run(out io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	cmp, err := compare.Open(config, logs.New(os.Stderr, c.Log).With("pid", os.Getpid()))
+	log := logs.New(os.Stderr, c.Log).With("pid", os.Getpid())
+	cmp, err := compare.Open(config, log)
 	if err == nil && c.Once {
 		err = c.once(ctx, cmp, out)
 	} else if err == nil {
-		err = cmp.Serve(ctx, func(running []string) {
+		err = cmp.Serve(ctx, func(running, absent []string) {
+			for _, why := range absent {
+				log.Warn("can't run here: " + why)
+			}
 			fmt.Fprintf(out, "ready %s strategies=%s\n", cmp.URL(), strings.Join(running, ","))
 		})
 	}
@@ -67,7 +71,7 @@ func (c *compareCmd) once(ctx context.Context, cmp *compare.Comparison, out io.W
 	defer end()
 	var results *compare.Results
 	var failed error
-	if err := cmp.Serve(within, func([]string) {
+	if err := cmp.Serve(within, func(_, _ []string) { // the results say why
 		defer end()
 		results, failed = cmp.Run(within)
 	}); err != nil {

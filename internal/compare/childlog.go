@@ -45,7 +45,7 @@ func (l *childLog) line(s string) {
 	var record map[string]any
 	if json.Unmarshal([]byte(s), &record) != nil {
 		if why, ok := strings.CutPrefix(s, "samedoor: "); ok {
-			l.reason = why
+			l.reason = plain(why)
 		} else if s != "" { // a crash, in many lines
 			l.log.Error(s)
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/samedoor/samedoor/internal/eioclient"
 )
@@ -92,7 +93,7 @@ func visit(ctx context.Context, at, from string, routed bool) (o outcome) {
 func answered(a eioclient.Answer) string {
 	var e struct{ Message string }
 	if json.Unmarshal([]byte(a.Body), &e) == nil && e.Message != "" {
-		return fmt.Sprintf("%d: %s", a.Status, e.Message)
+		return fmt.Sprintf("%d: %s", a.Status, plain(e.Message))
 	}
 	return fmt.Sprintf("%d: %s", a.Status, http.StatusText(a.Status))
 }
@@ -110,7 +111,18 @@ func reason(err error) string {
 	for next := err; next != nil; next = errors.Unwrap(next) {
 		err = next
 	}
-	return strings.Join(strings.Fields(err.Error()), " ")
+	return plain(err.Error())
+}
+
+// plain is a text from elsewhere as one line that does nothing to a terminal.
+func plain(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
 }
 
 // sources are the addresses that n clients come from, and what is to be said of

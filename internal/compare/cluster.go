@@ -31,9 +31,10 @@ type cluster struct {
 	binary  string
 	log     *slog.Logger
 	workers int
-	ip      netip.Addr // it listens on
-	first   int        // its ports: the public one, then the workers'
-	fixed   bool       // first was asked for
+	ip      netip.Addr    // it listens on
+	first   int           // its ports: the public one, then the workers'
+	fixed   bool          // first was asked for
+	delay   time.Duration // before it is started again
 
 	up   chan struct{} // closed once it serves, or has told why it can't
 	once sync.Once     // closes up
@@ -46,7 +47,7 @@ type cluster struct {
 // alone; one that dies later is started again, on the same ports, as often as a
 // master starts a worker.
 func (c *cluster) run(ctx context.Context) {
-	policy := restart.Policy{Max: 3, Delay: 5 * time.Second}
+	policy := restart.Policy{Max: 3, Delay: c.delay}
 	served := false
 	for tries := 1; ; tries++ {
 		if c.first == 0 {
@@ -69,7 +70,6 @@ func (c *cluster) run(ctx context.Context) {
 			c.first = 0
 			continue
 		case !served:
-			c.log.Warn("strategy can't run here", "why", why)
 			c.is(web.CompareUnavailable, why)
 			return
 		}

@@ -81,7 +81,7 @@ func Open(c Config, log *slog.Logger) (*Comparison, error) {
 	for i, s := range c.Strategies {
 		cl := &cluster{
 			Strategy: s, binary: c.Binary, log: log.With("strategy", s.Name), workers: c.Workers,
-			ip: public.Addr(), up: make(chan struct{}),
+			ip: public.Addr(), delay: 5 * time.Second, up: make(chan struct{}),
 		}
 		cl.Args = append(cl.Args, origins...)
 		if c.BasePort > 0 {
@@ -98,9 +98,9 @@ func (c *Comparison) URL() string { return "http://" + c.hosts[0] + "/compare" }
 
 // Serve starts all clusters and serves the page until ctx is done; then it ends
 // them, and returns nil. ready is called once each cluster serves or has told why
-// it can't, with the names of those that do. If none does, that is a
-// [worker.StartError].
-func (c *Comparison) Serve(ctx context.Context, ready func(running []string)) error {
+// it can't: with the names of those that do, and the others' reasons. If none
+// does, that is a [worker.StartError].
+func (c *Comparison) Serve(ctx context.Context, ready func(running, absent []string)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	site := &web.Compare{
@@ -129,19 +129,19 @@ func (c *Comparison) Serve(ctx context.Context, ready func(running []string)) er
 				return
 			}
 		}
-		var names, why []string
+		var names, absent []string
 		for _, s := range c.State().Strategies {
 			if s.State == web.CompareUnavailable {
-				why = append(why, s.Name+": "+s.Reason)
+				absent = append(absent, s.Name+": "+s.Reason)
 				continue
 			}
 			names = append(names, s.Name)
 		}
 		if names == nil {
-			cancel(worker.StartError{Err: errors.New("no strategy can run here: " + strings.Join(why, "; "))})
+			cancel(worker.StartError{Err: errors.New("no strategy can run here: " + strings.Join(absent, "; "))})
 			return
 		}
-		ready(names)
+		ready(names, absent)
 	})
 	<-ctx.Done()
 	_ = server.Close()
