@@ -20,10 +20,7 @@ import (
 // Two clusters on ports that follow one another. The end of the test stops
 // them as a user does: exit code 0, within 5 s, nothing left.
 func TestTree(t *testing.T) {
-	first, ok := freePorts(6)
-	if !ok {
-		t.Fatal("no free ports")
-	}
+	first := clustertest.Ports(t)
 	c := clustertest.Compare(t, nil, "--strategies", "none,master", "--workers", "2", "--base-port", strconv.Itoa(first))
 	state := func() (s web.CompareState) {
 		t.Helper()
@@ -59,10 +56,7 @@ func TestTree(t *testing.T) {
 
 // Where the comparison is killed, the clusters end by themselves, nginx too.
 func TestOrphans(t *testing.T) {
-	first, ok := freePorts(9)
-	if !ok {
-		t.Fatal("no free ports")
-	}
+	first := clustertest.Ports(t)
 	c := clustertest.Compare(t, []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin"}, "--strategies", "nginx,server,master", "--workers", "2", "--base-port", strconv.Itoa(first))
 	c.Signal(syscall.SIGKILL)
 	<-c.Ended()
