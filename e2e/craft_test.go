@@ -78,18 +78,7 @@ func TestPageIsLight(t *testing.T) {
 			v.connect()
 			v.tells(v.text("sid"))
 			time.Sleep(time.Second)
-			out, err := v.Evaluate(`() => new Promise((done) => {
-				const moved = [];
-				let sum = 0;
-				new PerformanceObserver((list) => {
-					for (const one of list.getEntries()) sum += one.value, moved.push(one.value.toFixed(4) + ": " + one.sources.map(({ node: n, previousRect: a, currentRect: b }) => [n?.nodeName, n?.className || n?.parentElement?.className, n?.textContent.slice(0, 20), a.x, a.y, b.x, b.y].join(" ")).join("; "));
-				}).observe({ type: "layout-shift", buffered: true });
-				setTimeout(() => done(sum < 0.002 ? "" : moved.join("\n")), 200); // a number in its column is centred anew
-			})`)
-			v.must(err)
-			if out != "" {
-				t.Errorf("moved:\n%s", out)
-			}
+			v.still()
 		})
 	}
 
@@ -182,5 +171,22 @@ func TestOpened(t *testing.T) {
 				v.axe("all open")
 			})
 		}
+	}
+}
+
+// still checks that nothing has moved by itself since the page was opened.
+func (v *visitor) still() {
+	v.t.Helper()
+	out, err := v.Evaluate(`() => new Promise((done) => {
+		const moved = [];
+		let sum = 0;
+		new PerformanceObserver((list) => {
+			for (const one of list.getEntries()) sum += one.value, moved.push(one.value.toFixed(4) + ": " + one.sources.map(({ node: n, previousRect: a, currentRect: b }) => [n?.nodeName, n?.className || n?.parentElement?.className, n?.textContent.slice(0, 20), a.x, a.y, b.x, b.y].join(" ")).join("; "));
+		}).observe({ type: "layout-shift", buffered: true });
+		setTimeout(() => done(sum < 0.002 ? "" : moved.join("\n")), 200); // a number in its column is centred anew
+	})`)
+	v.must(err)
+	if out != "" {
+		v.t.Errorf("moved:\n%s", out)
 	}
 }

@@ -81,7 +81,7 @@ func base(all map[string]asset) string {
 	return "/static/v-" + hex.EncodeToString(sum.Sum(nil)[:6]) + "/"
 }
 
-var imports = regexp.MustCompile(`(?m)^(?:import|export)\b[^;"]*"\./([\w.-]+)"`)
+var imports = regexp.MustCompile(`(?m)^(?:import|export)\b[^;"]*"(\.\.?/[\w./-]+)"`)
 
 // modules returns what a module imports, directly or not, without itself: the
 // page names them, else a browser would find them one behind the other.
@@ -92,7 +92,7 @@ func modules(all map[string]asset, name string) []string {
 			continue // one file by design
 		}
 		for _, m := range imports.FindAllSubmatch(all[found[i]].plain, -1) {
-			if to := string(m[1]); !slices.Contains(found, to) {
+			if to := path.Join(path.Dir(found[i]), string(m[1])); !slices.Contains(found, to) {
 				found = append(found, to)
 			}
 		}
