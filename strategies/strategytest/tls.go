@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -133,8 +134,10 @@ func passesTLS(t *testing.T, info strategies.Info, args []string, cert, key stri
 func resumes(t *testing.T, c *clustertest.Cluster) {
 	config := &tls.Config{InsecureSkipVerify: true, ServerName: "127.0.0.1", ClientSessionCache: tls.NewLRUClientSessionCache(4)}
 	workers := map[string]bool{}
-	for i := range secure {
+	ask := func(i int) (slot string, resumed bool) {
+		t.Helper()
 		conn := dial(t, c, from(i), config)
+		defer conn.Close()
 		if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -143,28 +146,44 @@ func resumes(t *testing.T, c *clustertest.Cluster) {
 			t.Fatal(err)
 		}
 		_, _ = io.ReadAll(resp.Body) // and with it the next ticket
-		slot := resp.Header.Get("X-Samedoor-Worker")
-		if resumed := conn.ConnectionState().DidResume; resumed != (i > 0) {
+		return resp.Header.Get("X-Samedoor-Worker"), conn.ConnectionState().DidResume
+	}
+	for i := range secure {
+		slot, resumed := ask(i)
+		if resumed != (i > 0) {
 			t.Errorf("connection %d, to slot %s, of %v: resumed %v", i, slot, workers, resumed)
 		}
 		workers[slot] = true
-		conn.Close()
 	}
 	if len(workers) < 2 {
 		t.Errorf("all at %v", workers)
 	}
+	for _, w := range c.Status().Workers { // none of them is left
+		_ = syscall.Kill(w.PID, syscall.SIGKILL)
+	}
+	if slot, resumed := ask(0); !resumed {
+		t.Errorf("the successor in slot %s does not know the keys", slot)
+	}
+	clustertest.Until(t, 30*time.Second, "all workers are back", func() bool {
+		for _, w := range c.Status().Workers {
+			if w.State != "ready" || w.Restarts == 0 {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func dial(t *testing.T, c *clustertest.Cluster, from string, config *tls.Config) *tls.Conn {
 	t.Helper()
 	d := tls.Dialer{Config: config, NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	conn, err := d.DialContext(ctx, "tcp", c.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	return conn.(*tls.Conn)
 }
 
