@@ -19,10 +19,7 @@ func (s *Session) tick(now time.Time) {
 	st := &s.state
 	var next time.Time
 	switch {
-	case st.Status == Closed:
-		s.mu.Unlock()
-		return
-	case st.Status == Closing:
+	case st.Status != Open: // long enough
 		st.Status = Closed
 		s.mu.Unlock()
 		s.forget()

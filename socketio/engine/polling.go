@@ -44,7 +44,7 @@ func (s *Session) poll(w http.ResponseWriter, r *http.Request) *ConnectionError 
 	}
 	s.mu.Unlock()
 	if last {
-		s.forget()
+		s.over()
 	}
 	answer(w, "text/plain; charset=UTF-8", b)
 
@@ -101,6 +101,11 @@ var errOverlap = errors.New("concurrent requests of one session")
 func (s *Session) post(w http.ResponseWriter, r *http.Request) *ConnectionError {
 	s.mu.Lock()
 	switch {
+	case s.state.Status != Open && s.dropped: // the client cannot know yet
+		s.mu.Unlock()
+		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, int64(s.server.opts.MaxPayload)))
+		answer(w, "text/html", okBody)
+		return nil
 	case s.state.Status != Open:
 		s.mu.Unlock()
 		return refusal(r, CodeUnknownSID, "")

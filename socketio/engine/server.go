@@ -30,7 +30,9 @@ type Server struct {
 
 	mu       sync.RWMutex
 	sessions map[string]*Session
+	told     int // of them, how many are over and their clients know
 	closed   bool
+	drained  chan struct{} // closed when the server is, and no client is left that does not know
 	tasks    sync.WaitGroup // goroutines that read
 }
 
@@ -39,7 +41,7 @@ type Server struct {
 func New(opts Options, accept func(*Session) Handler) *Server {
 	o := opts.withDefaults()
 	tick := min(max(min(o.PingInterval, o.PingTimeout)/20, 5*time.Millisecond), 100*time.Millisecond)
-	e := &Server{opts: o, accept: accept, wheel: wheel.New(tick), sessions: map[string]*Session{}}
+	e := &Server{opts: o, accept: accept, wheel: wheel.New(tick), sessions: map[string]*Session{}, drained: make(chan struct{})}
 	rest := `],"pingInterval":` + strconv.FormatInt(o.PingInterval.Milliseconds(), 10) +
 		`,"pingTimeout":` + strconv.FormatInt(o.PingTimeout.Milliseconds(), 10) +
 		`,"maxPayload":` + strconv.Itoa(o.MaxPayload) + `}`
@@ -59,14 +61,15 @@ func (e *Server) Session(sid string) (*Session, bool) {
 	return s, ok
 }
 
-// Has says whether this server holds the session.
+// Has says whether this server holds the session, or did until a moment ago and
+// still answers for it.
 func (e *Server) Has(sid string) bool { _, ok := e.Session(sid); return ok }
 
 // Len is the number of sessions.
 func (e *Server) Len() int {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return len(e.sessions)
+	return len(e.sessions) - e.told
 }
 
 // Sessions are those that there are now.
@@ -82,6 +85,7 @@ func (e *Server) Sessions() iter.Seq[*Session] {
 func (e *Server) Close() error {
 	e.mu.Lock()
 	e.closed = true
+	e.check()
 	e.mu.Unlock()
 	for s := range e.Sessions() {
 		s.CloseWith(ReasonShutdown, nil)
@@ -89,13 +93,14 @@ func (e *Server) Close() error {
 	return nil
 }
 
-// Shutdown is Close, and waits until the connections have ended. When ctx is
-// done it cuts those that are left, and returns ctx's error.
+// Shutdown is Close, and waits until the clients know: those that poll by their
+// next poll, the others by a WebSocket's close. When ctx is done it cuts the
+// connections that are left, and returns ctx's error.
 func (e *Server) Shutdown(ctx context.Context) error {
 	all := slices.Collect(e.Sessions())
 	_ = e.Close()
 	done := make(chan struct{})
-	go func() { e.tasks.Wait(); close(done) }()
+	go func() { e.tasks.Wait(); <-e.drained; close(done) }()
 	select {
 	case <-done:
 		return nil
@@ -143,10 +148,40 @@ func (e *Server) remove(s *Session) {
 	held := e.sessions[s.state.SID] == s
 	if held {
 		delete(e.sessions, s.state.SID)
+		if s.told {
+			e.told--
+		}
+		e.check()
 	}
 	e.mu.Unlock()
 	if held {
 		e.opts.OnSessions()
+	}
+}
+
+// tell notes that a session is over and its client knows. It says false of one
+// that was forgotten.
+func (e *Server) tell(s *Session) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sessions[s.state.SID] != s || s.told {
+		return false
+	}
+	s.told = true
+	e.told++
+	e.check()
+	return true
+}
+
+// check notes, with mu locked, whether the server has been closed for everybody.
+func (e *Server) check() {
+	if !e.closed || len(e.sessions) > e.told {
+		return
+	}
+	select {
+	case <-e.drained:
+	default:
+		close(e.drained)
 	}
 }
 

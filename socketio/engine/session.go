@@ -33,6 +33,8 @@ type Session struct {
 	waiter  chan struct{}
 	polling bool
 	posting bool
+	dropped bool // closed by the server: what the client still POSTs is taken, and not heard
+	told    bool // of the close, by a poll; guarded by the server's mu
 
 	// WebSocket: the connection, the one that probes for an upgrade, and
 	// whether somebody writes what is in the queue.
@@ -183,7 +185,7 @@ func (s *Session) end(reason string, err error, flush bool) {
 		} else {
 			s.push(noopPacket)
 		}
-		if s.waiter != nil || linger == 0 {
+		if linger == 0 {
 			s.release()
 			s.mu.Unlock()
 			s.forget()
@@ -192,15 +194,49 @@ func (s *Session) end(reason string, err error, flush bool) {
 		// Until the next poll, or the end of an upgrade: a client that has paused
 		// polling for one must find its WebSocket alive to hear of the close.
 		s.state.Status, s.closing = Closing, closeCode(reason, err)
+		s.dropped = reason != ReasonTransportClose
 		s.server.wheel.Schedule(&s.timer, time.Now().Add(linger))
+		s.release()
 		s.mu.Unlock()
 	}
 	s.contain("Closed", func() { handler.Closed(reason, err) })
 }
 
+// Nudge answers the poll that waits, if any, with nothing: the client polls
+// again, perhaps by another way.
+func (s *Session) Nudge() {
+	s.mu.Lock()
+	if s.state.Status == Open && s.waiter != nil && len(s.state.Queue) == 0 {
+		s.push(noopPacket)
+		s.release()
+	}
+	s.mu.Unlock()
+}
+
+// late is how long a session is remembered after its client was told that it is
+// closed: a POST may have been on its way.
+const late = 2 * time.Second
+
+// over is forget for a client that was told so by a poll.
+func (s *Session) over() {
+	s.mu.Lock()
+	dropped := s.dropped
+	s.mu.Unlock()
+	if dropped && s.server.tell(s) {
+		s.server.wheel.Schedule(&s.timer, time.Now().Add(late))
+		s.endProbe()
+		return
+	}
+	s.forget()
+}
+
 // forget takes a closed session off the server, with a WebSocket that probes.
 func (s *Session) forget() {
 	s.server.remove(s)
+	s.endProbe()
+}
+
+func (s *Session) endProbe() {
 	s.mu.Lock()
 	probe := s.probe
 	s.probe, s.probed = nil, false
@@ -218,8 +254,8 @@ func lingers(reason string) time.Duration {
 		return 500 * time.Millisecond
 	case ReasonPingTimeout, ReasonTransportError, ReasonParseError, ReasonOverflow:
 		return 0
-	case ReasonShutdown:
-		return 2 * time.Second
+	case ReasonShutdown: // whoever shuts down knows how long it may take
+		return 10 * time.Second
 	}
 	return 30 * time.Second
 }
