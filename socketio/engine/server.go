@@ -32,7 +32,7 @@ type Server struct {
 	sessions map[string]*Session
 	told     int // of them, how many are over and their clients know
 	closed   bool
-	drained  chan struct{} // closed when the server is, and no client is left that does not know
+	drained  chan struct{}  // closed when the server is, and no client is left that does not know
 	tasks    sync.WaitGroup // goroutines that read
 }
 
