@@ -2,7 +2,6 @@ package strategies
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"os"
 	"slices"
@@ -20,12 +19,14 @@ type Passer struct {
 	public *os.File
 	addr   netip.AddrPort
 
-	mu    sync.Mutex // guards lanes; held while passing, which never blocks
+	mu    sync.Mutex // guards the following; held while passing, which never blocks
 	lanes []*Lane
+	hand  func(fd int, from netip.Addr) // what becomes of a connection, once Run or Rescue runs
 }
 
 // Open opens the public address on the first call and brings the number of
-// lanes to n. It returns the receiving ends, one a slot, for the workers.
+// lanes to n. It returns the receiving ends, one a slot, for the workers. What
+// waits in a lane that goes is passed again.
 func (p *Passer) Open(addr string, n int) (netip.AddrPort, [][]*os.File, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -57,6 +58,7 @@ func (p *Passer) resize(n int) ([][]*os.File, error) {
 		p.lanes = append(p.lanes, l)
 	}
 	for _, l := range p.lanes[n:] {
+		go passAgain(l.Drain(), p.hand) // which takes the lock, and perhaps the caller's
 		l.Close()
 	}
 	p.lanes = p.lanes[:n]
@@ -108,6 +110,9 @@ func (p *Passer) Rescue(ctx context.Context, live LiveFunc, pick PickFunc) {
 }
 
 func (p *Passer) watch(ctx context.Context, live LiveFunc, hand func(fd int, from netip.Addr)) {
+	p.mu.Lock()
+	p.hand = hand
+	p.mu.Unlock()
 	for ctx.Err() == nil {
 		_, changed := live()
 		p.rescue(live, hand)
@@ -121,64 +126,7 @@ func (p *Passer) watch(ctx context.Context, live LiveFunc, hand func(fd int, fro
 	for _, l := range p.lanes {
 		l.Close()
 	}
-	p.lanes = nil
-}
-
-// Cover accepts and passes in the place of slots that are not live, until ctx
-// is done: their clients still come to their own listening sockets. own tells
-// these, by slot; it is asked again when the live slots change.
-func (p *Passer) Cover(ctx context.Context, own func() []*os.File, live LiveFunc, pick PickFunc) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var running sync.WaitGroup
-	covered := map[int]context.CancelFunc{}
-	for ctx.Err() == nil {
-		slots, changed := live()
-		files := own()
-		for slot, stop := range covered {
-			if slot >= len(files) || slices.Contains(slots, slot) {
-				stop()
-				delete(covered, slot)
-			}
-		}
-		for slot, f := range files {
-			if covered[slot] != nil || slices.Contains(slots, slot) {
-				continue
-			}
-			one, stop := context.WithCancel(ctx)
-			covered[slot] = stop
-			running.Go(func() {
-				if err := p.also(one, f, live, pick); err != nil {
-					cancel(err)
-				}
-			})
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-	}
-	running.Wait()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
-}
-
-// also accepts from another listening socket, until ctx is done, and passes
-// what comes there.
-func (p *Passer) also(ctx context.Context, f *os.File, live LiveFunc, pick PickFunc) error {
-	own, err := dup(f, f.Name())
-	if err != nil {
-		return err
-	}
-	defer context.AfterFunc(ctx, func() { own.Close() })()
-	defer own.Close()
-	err = acceptLoop(own, func(fd int, from netip.Addr) { p.pass(fd, from, live, pick) })
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
+	p.lanes, p.hand = nil, nil
 }
 
 func (p *Passer) pass(fd int, from netip.Addr, live LiveFunc, pick PickFunc) {
@@ -213,9 +161,13 @@ func (p *Passer) rescue(live LiveFunc, hand func(fd int, from netip.Addr)) {
 		}
 	}
 	p.mu.Unlock()
+	passAgain(stranded, hand)
+}
+
+func passAgain(stranded []int, hand func(fd int, from netip.Addr)) {
 	for _, fd := range stranded {
 		sa, err := unix.Getpeername(fd)
-		if err != nil { // the client has left
+		if err != nil || hand == nil { // the client has left, or nobody passes any more
 			unix.Close(fd)
 			continue
 		}

@@ -214,11 +214,28 @@ func TestStalledWorker(t *testing.T) {
 	}
 }
 
+// TestFewerLanes: what waits in a lane that goes is passed to one that stays.
 func TestFewerLanes(t *testing.T) {
-	r := newRig(t, 3, Slot)
+	r := newRig(t, 3, func(_ netip.Addr, live []int) int { return live[len(live)-1] })
+	r.work(0)
+	var waiting []net.Conn
+	for range 20 {
+		waiting = append(waiting, r.dial("127.0.0.1"))
+	}
+	r.passer.mu.Lock() // all are in the lane once nobody has the lock, and the next was passed
+	r.passer.mu.Unlock()
+	r.mu.Lock()
+	r.slots = []int{0} // without a word, so that Open alone can find them
+	r.mu.Unlock()
 	at, ends, err := r.passer.Open("ignored", 1)
 	if err != nil || len(ends) != 1 || at.String() != r.addr || ends[0][0] != r.ends[0][0] {
 		t.Fatalf("Open again: %v %v %v", at, ends, err)
+	}
+	for _, c := range waiting {
+		answered(t, c, "slot 0 ")
+	}
+	if _, ends, err := r.passer.Open("ignored", 3); err != nil || len(ends) != 3 || ends[0][0] != r.ends[0][0] {
+		t.Errorf("and more again: %v %v", ends, err)
 	}
 }
 

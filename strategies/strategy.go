@@ -26,9 +26,14 @@ import (
 type Strategy interface {
 	// Sockets (master) opens the public address and, for each of n slots, the
 	// sockets its worker serves, in slot order: listening sockets, and
-	// receiving ends of a [Lane]. It is called again when n changes: a slot
-	// that stays keeps its sockets. The strategy keeps all of them open, so
-	// that a worker's death refuses nobody.
+	// receiving ends of a [Lane]. The strategy keeps all of them open, so that
+	// a worker's death refuses nobody.
+	//
+	// It is called again, while Front runs, when n changes: a slot that stays
+	// keeps its sockets. New slots are not live before their workers are ready;
+	// slots that go have not been live since their workers were told to drain,
+	// and these have ended: what still waits in their sockets is passed to slots
+	// that stay. After an error it is called with the n before.
 	//
 	// When it returns, the public address accepts connections (public tells
 	// its port if [Config].Addr left that open), or the error is known.

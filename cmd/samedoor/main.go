@@ -51,9 +51,9 @@ type cli struct {
 	Worker  workerCmd  `cmd:"" help:"Serve one slot by itself: in a container, or on another host."`
 	Doctor  doctorCmd  `cmd:"" help:"Say what is wrong with a Socket.IO deployment, and how to mend it."`
 	Compare compareCmd `cmd:"" help:"Run the same handshake through every strategy, side by side."`
+	Scale   scaleCmd   `cmd:"" help:"Change the number of workers of a cluster that runs."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
-	Scale  laterCmd `cmd:"" hidden:"" passthrough:""`
 	Bench  laterCmd `cmd:"" hidden:"" passthrough:""`
 	Config laterCmd `cmd:"" hidden:"" passthrough:""`
 }

@@ -32,12 +32,13 @@ func Environ() (env []string) {
 
 // Message is either side's; one field is set.
 type Message struct {
-	Boot    *Boot    `json:"boot,omitempty"`    // master: the first message
-	Cluster *Cluster `json:"cluster,omitempty"` // master: first and whenever it changes
-	Ready   bool     `json:"ready,omitempty"`   // worker: it serves
-	Failed  string   `json:"failed,omitempty"`  // worker: why it can't; it exits
-	TLS     *TLS     `json:"tls,omitempty"`     // master: another certificate, other ticket keys
-	Order   *Order   `json:"order,omitempty"`   // worker: what a demo page asks of the master
+	Boot    *Boot         `json:"boot,omitempty"`    // master: the first message
+	Cluster *Cluster      `json:"cluster,omitempty"` // master: first and whenever it changes
+	Ready   bool          `json:"ready,omitempty"`   // worker: it serves
+	Failed  string        `json:"failed,omitempty"`  // worker: why it can't; it exits
+	TLS     *TLS          `json:"tls,omitempty"`     // master: another certificate, other ticket keys
+	Order   *Order        `json:"order,omitempty"`   // worker: what a demo page asks of the master
+	Drain   time.Duration `json:"drain,omitempty"`   // master: tell the clients to go elsewhere, for so long, then end
 
 	// Worker: how many sessions it holds, after it has met new connections or
 	// the number has changed; at most ten times a second.
@@ -114,16 +115,19 @@ type Worker struct {
 
 // States of a slot.
 const (
+	Joining  = "joining"  // new, and its first process is not ready yet: not live
 	Starting = "starting" // its process is not ready yet
 	Ready    = "ready"
 	Waiting  = "waiting"  // its process died; the next one starts after a delay
-	GivenUp  = "given up" // its processes died too often; its clients go elsewhere
-	Draining = "draining" // its process was told to end
+	GivenUp  = "given up" // its processes died too often; its clients go elsewhere: not live
+	Draining = "draining" // its process was told to end, and has a successor
+	Leaving  = "leaving"  // likewise, and has none: not live
 )
 
-// Live returns the slots that have not been given up.
+// Live returns the slots that clients belong to: those that have, or wait for,
+// a process.
 func (c Cluster) Live() []int {
-	return c.slots(func(state string) bool { return state != GivenUp })
+	return c.slots(func(state string) bool { return state != GivenUp && state != Joining && state != Leaving })
 }
 
 // Serving returns the slots whose worker is ready, or all live ones if none is.

@@ -56,15 +56,18 @@ type Master struct {
 	boot     control.Boot // what all workers are told
 	strategy strategies.Strategy
 	public   netip.AddrPort
-	sockets  [][]*os.File
-	peers    []*os.File // by slot: where other hosts forward to, if anywhere
-	slots    []*slot
 	loads    loads
 	tls      *terminator // nil without; guarded by mu once workers run
+	running  sync.WaitGroup
+	up       chan struct{} // closed when the cluster is ready
+	changing chan struct{} // holds one while workers are replaced, added or taken away
 
 	mu        sync.Mutex // guards the following
 	cluster   control.Cluster
-	processes []*process    // by slot; nil where there is none
+	sockets   [][]*os.File // by slot, as the following
+	peers     []*os.File   // where other hosts forward to, if anywhere
+	slots     []*slot
+	processes []*process    // nil where there is none
 	changed   chan struct{} // closed when cluster changes
 	moved     chan struct{} // closed when its live slots change
 	served    chan struct{} // closed when its serving slots change
@@ -74,7 +77,10 @@ type Master struct {
 // `ready http://…` to out once they serve. It returns when ctx is done (nil) or
 // when the cluster can't start or go on.
 func Run(ctx context.Context, c Config, reload <-chan os.Signal, out io.Writer, log *slog.Logger) error {
-	m := &Master{Config: c, log: log, changed: make(chan struct{}), moved: make(chan struct{}), served: make(chan struct{}), processes: make([]*process, c.Workers)}
+	m := &Master{
+		Config: c, log: log, up: make(chan struct{}), changing: make(chan struct{}, 1),
+		changed: make(chan struct{}), moved: make(chan struct{}), served: make(chan struct{}),
+	}
 	if err := m.open(); err != nil {
 		return worker.StartError{Err: err}
 	}
@@ -94,25 +100,21 @@ func Run(ctx context.Context, c Config, reload <-chan os.Signal, out io.Writer, 
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var running sync.WaitGroup
-	running.Go(func() {
+	commands := m.listen()
+	m.running.Go(func() {
 		if err := m.strategy.Front(ctx); err != nil {
 			cancel(fmt.Errorf("strategy %s: %w", c.Strategy.Name, err))
 		}
 	})
-	for i := range c.Workers {
-		m.slots = append(m.slots, newSlot(m, i))
-	}
-	for _, s := range m.slots {
-		running.Go(func() { s.run(ctx) })
-	}
-	running.Go(func() { m.watch(ctx, cancel, out) })
-	running.Go(func() { m.reload(ctx, reload) })
+	m.start(ctx, m.add(c.Workers, control.Starting))
+	m.running.Go(func() { m.watch(ctx, cancel, out) })
+	m.running.Go(func() { m.reload(ctx, reload) })
+	m.running.Go(func() { m.obey(ctx, commands) })
 	if m.tls != nil {
-		running.Go(func() { m.keepCertificate(ctx) })
-		running.Go(func() { m.keepTickets(ctx) })
+		m.running.Go(func() { m.keepCertificate(ctx) })
+		m.running.Go(func() { m.keepTickets(ctx) })
 	}
-	running.Wait()
+	m.running.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -138,11 +140,6 @@ func (m *Master) open() (err error) {
 		m.boot.DemoToken = rand.Text()
 	}
 	m.cluster.Since = time.Now().UnixMilli()
-	for i := range m.Workers {
-		m.cluster.Workers = append(m.cluster.Workers, control.Worker{
-			Slot: i, ID: m.idOf(i), Port: m.WorkerPort + i, State: control.Starting,
-		})
-	}
 	return nil
 }
 
@@ -174,7 +171,8 @@ func (m *Master) openSockets() (err error) {
 		c.Certificate = m.certificate
 	}
 	m.strategy = m.Strategy.New(c)
-	m.public, m.sockets, err = m.strategy.Sockets(m.Workers)
+	m.boot.PeerFile = m.PeerAddr != ""
+	m.public, err = m.resize(m.Workers)
 	if used := new(strategies.InUseError); errors.As(err, &used) {
 		flag := "--worker-port"
 		if used.Addr == m.Addr {
@@ -192,28 +190,38 @@ func (m *Master) openSockets() (err error) {
 		m.log.Warn(caveat(c))
 	}
 	m.boot.Public = m.public.String()
-	return m.openPeers()
+	return nil
 }
 
-// openPeers opens where other hosts' workers forward to. Like all sockets they
-// are the master's, so that a successor has its predecessor's.
-func (m *Master) openPeers() error {
-	if m.PeerAddr == "" {
-		return nil
+// resize opens what n slots need, and closes what more had: the strategy's
+// sockets, and where other hosts' workers forward to. Like all sockets these are
+// the master's, so that a successor has its predecessor's.
+func (m *Master) resize(n int) (public netip.AddrPort, err error) {
+	public, sockets, err := m.strategy.Sockets(n)
+	if err != nil {
+		return public, err
 	}
-	m.boot.PeerFile = true
-	for slot := range m.Workers {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sockets = sockets
+	for slot := len(m.peers); slot < n && m.PeerAddr != ""; slot++ {
 		f, err := worker.OpenPeer(worker.PeerAddrOf(m.PeerAddr, slot))
 		if err != nil {
-			return err
+			return public, err
 		}
 		m.peers = append(m.peers, f)
 	}
-	return nil
+	for len(m.peers) > n {
+		m.peers[len(m.peers)-1].Close()
+		m.peers = m.peers[:len(m.peers)-1]
+	}
+	return public, nil
 }
 
 // socketsOf are what the worker of a slot inherits.
 func (m *Master) socketsOf(slot int) []*os.File {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.peers == nil {
 		return m.sockets[slot]
 	}
@@ -231,13 +239,25 @@ func (m *Master) bootOf(slot int) control.Boot {
 	return b
 }
 
-// set changes what is known of a slot, and tells everybody.
+// set changes what is known of a slot's process, and tells everybody. What
+// becomes of the slot, once it joins or leaves, is not its process's to say.
 func (m *Master) set(slot int, change func(*control.Worker)) {
+	m.update(func() {
+		w := &m.cluster.Workers[slot]
+		was := w.State
+		if change(w); was == control.Joining || was == control.Leaving {
+			w.State = was
+		}
+	})
+}
+
+// update changes what is known of the cluster, with mu locked, and tells everybody.
+func (m *Master) update(change func()) {
 	m.mu.Lock()
 	m.cluster.Version++
 	live, serving := m.cluster.Live(), m.cluster.Serving()
 	m.cluster.Workers = slices.Clone(m.cluster.Workers) // snapshots stay as they were
-	change(&m.cluster.Workers[slot])
+	change()
 	if !slices.Equal(live, m.cluster.Live()) {
 		close(m.moved)
 		m.moved = make(chan struct{})

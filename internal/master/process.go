@@ -4,6 +4,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -112,6 +113,13 @@ func (p *process) wait() {
 		p.how = state.String()
 	}
 	close(p.done)
+}
+
+// drain tells a worker to send its clients elsewhere, and to end within limit.
+func (p *process) drain(limit time.Duration) {
+	if err := p.conn.Send(control.Message{Drain: limit}); err != nil {
+		_ = p.Kill()
+	}
 }
 
 // tell passes on a change in the cluster. A worker that does not read is

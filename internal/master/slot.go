@@ -10,8 +10,14 @@ import (
 	"github.com/samedoor/samedoor/internal/restart"
 )
 
-// killAfter is how long a worker that was told to end may take.
-const killAfter = 3 * time.Second
+// killAfter is how long a worker that was told to end may take. The others bound
+// what comes before, when it is told to send its clients elsewhere first: a
+// successor waits for the end of that, or nobody does.
+const (
+	killAfter  = 3 * time.Second
+	drainFor   = 3 * time.Second
+	leaveAfter = 10 * time.Second
+)
 
 // slot is one place in the cluster. run keeps a process in it.
 type slot struct {
@@ -20,23 +26,63 @@ type slot struct {
 	policy  restart.Policy
 	restart chan chan struct{} // asks for a new process; closed when it is ready
 	orders  chan string        // of demo pages, one at a time
+
+	leave  chan struct{}      // closed when it shall drain its process and have no other
+	joined chan string        // of a new slot's first process: "" when it is ready, else why it died
+	cancel context.CancelFunc // ends it at once
+	ended  chan struct{}      // closed when it has
 }
 
-func newSlot(m *Master, index int) *slot {
-	return &slot{
-		m: m, index: index, policy: restart.Policy{Max: m.MaxRestarts, Delay: m.RestartDelay},
-		restart: make(chan chan struct{}), orders: make(chan string, 1),
+// add makes n more slots.
+func (m *Master) add(n int, state string) (added []*slot) {
+	m.update(func() {
+		for range n {
+			i := len(m.slots)
+			s := &slot{
+				m: m, index: i, policy: restart.Policy{Max: m.MaxRestarts, Delay: m.RestartDelay},
+				restart: make(chan chan struct{}), orders: make(chan string, 1),
+				leave: make(chan struct{}), joined: make(chan string, 2), ended: make(chan struct{}),
+			}
+			added, m.slots, m.processes = append(added, s), append(m.slots, s), append(m.processes, nil)
+			m.cluster.Workers = append(m.cluster.Workers, control.Worker{
+				Slot: i, ID: m.idOf(i), Port: m.WorkerPort + i, State: state,
+			})
+		}
+	})
+	return added
+}
+
+// start lets processes begin in slots.
+func (m *Master) start(ctx context.Context, slots []*slot) {
+	for _, s := range slots {
+		var sctx context.Context
+		sctx, s.cancel = context.WithCancel(ctx)
+		m.running.Go(func() {
+			defer close(s.ended)
+			defer s.cancel()
+			s.run(sctx)
+		})
+	}
+}
+
+func (s *slot) leaving() bool {
+	select {
+	case <-s.leave:
+		return true
+	default:
+		return false
 	}
 }
 
 // order passes on what a demo page asks for. It never blocks: one order may
 // wait, and whatever comes until it is carried out means the same worker.
 func (m *Master) order(o control.Order) {
-	if o.Slot < 0 || o.Slot >= len(m.slots) {
+	all := m.all()
+	if o.Slot < 0 || o.Slot >= len(all) {
 		return
 	}
 	select {
-	case m.slots[o.Slot].orders <- o.Do:
+	case all[o.Slot].orders <- o.Do:
 	default:
 	}
 }
@@ -44,9 +90,9 @@ func (m *Master) order(o control.Order) {
 // run keeps a process in the slot until ctx is done or the slot is given up.
 func (s *slot) run(ctx context.Context) {
 	var waiting chan struct{} // who asked for the restart under way
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !s.leaving() {
 		ready, ordered, why := s.live(ctx, waiting)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || s.leaving() || s.m.failedToJoin(s, why) {
 			return
 		}
 		if waiting = ordered; ordered != nil {
@@ -65,6 +111,7 @@ func (s *slot) run(ctx context.Context) {
 		case <-time.After(after):
 		case waiting = <-s.restart:
 		case <-s.orders:
+		case <-s.leave:
 		case <-ctx.Done():
 		}
 	}
@@ -83,10 +130,15 @@ func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Dura
 	defer s.m.loads.set(s.index, 0) // its sessions end with it
 	var since time.Time
 	var kill <-chan time.Time
-	stop, end := ctx.Done(), func() {
+	end := func() {
 		_ = p.Signal(syscall.SIGTERM)
 		kill = time.After(killAfter)
 	}
+	drain := func(limit time.Duration) {
+		p.drain(limit)
+		kill = time.After(limit + killAfter)
+	}
+	stop, leave := ctx.Done(), s.leave
 	restart, orders := s.restart, (chan string)(nil) // pages' orders are for workers that serve
 	for {
 		select {
@@ -110,11 +162,12 @@ func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Dura
 				if waiting != nil {
 					close(waiting)
 				}
+				s.joins("")
 			}
 		case ordered = <-restart:
 			restart = nil
 			s.m.set(s.index, func(w *control.Worker) { w.State = control.Draining })
-			end()
+			drain(drainFor)
 		case do := <-orders:
 			if ordered == nil {
 				ordered = make(chan struct{})
@@ -127,10 +180,13 @@ func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Dura
 			case restart != nil:
 				restart = nil
 				s.m.set(s.index, func(w *control.Worker) { w.State = control.Draining })
-				end()
+				drain(drainFor)
 			}
+		case <-leave:
+			leave, restart, orders = nil, nil, nil
+			drain(leaveAfter)
 		case <-stop:
-			stop = nil
+			stop, leave = nil, nil
 			end()
 		case <-kill:
 			_ = p.Kill()

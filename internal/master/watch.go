@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,23 +20,22 @@ func (m *Master) watch(ctx context.Context, cancel context.CancelCauseFunc, out 
 	said := false
 	for {
 		c, changed := m.watchable()
-		ready, givenUp := 0, 0
+		ready := 0
 		for _, w := range c.Workers {
-			switch w.State {
-			case control.Ready:
+			if w.State == control.Ready {
 				ready++
-			case control.GivenUp:
-				givenUp++
 			}
 		}
+		lost := gone(c)
 		switch {
-		case givenUp > 0 && !said:
-			cancel(fmt.Errorf("worker %s did not start: its reason stands in the log above", gone(c)))
-		case givenUp == m.Workers:
-			cancel(fmt.Errorf("no worker is left: all %d slots were given up, for the reasons in the log above", m.Workers))
+		case lost != "" && !said:
+			cancel(fmt.Errorf("worker %s did not start: its reason stands in the log above", lost))
+		case len(c.Live()) == 0:
+			cancel(fmt.Errorf("no worker is left: all %d slots were given up, for the reasons in the log above", len(c.Workers)))
 		case ready == m.Workers && !said:
 			if m.healthy(ctx) {
 				said = true
+				close(m.up)
 				fmt.Fprintf(out, "ready %s://%s/page strategy=%s workers=%d\n", m.scheme(), reachable(m.public), m.Strategy.Name, m.Workers)
 			}
 		}
@@ -98,21 +98,47 @@ func (m *Master) reload(ctx context.Context, signals <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		}
-		m.log.Info("reload: replacing the workers one by one")
-		for i, s := range m.slots {
-			if i > 0 {
-				select {
-				case <-time.After(settle):
-				case <-ctx.Done():
-					return
-				}
-			}
-			if !m.replace(ctx, s) {
-				m.log.Error("reload stopped: the new worker is not ready", "slot", s.index)
-				break
+		if m.turn(ctx) != nil {
+			return
+		}
+		m.replaceAll(ctx)
+		<-m.changing
+	}
+}
+
+// turn waits until the workers are not being replaced, added or taken away.
+// Whoever it returns nil to does so, and then empties changing.
+func (m *Master) turn(ctx context.Context) error {
+	select {
+	case m.changing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *Master) replaceAll(ctx context.Context) {
+	m.log.Info("reload: replacing the workers one by one")
+	for i, s := range m.all() {
+		if i > 0 {
+			select {
+			case <-time.After(settle):
+			case <-ctx.Done():
+				return
 			}
 		}
+		if !m.replace(ctx, s) {
+			m.log.Error("reload stopped: the new worker is not ready", "slot", s.index)
+			return
+		}
 	}
+}
+
+// all are the slots that there are now.
+func (m *Master) all() []*slot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.slots)
 }
 
 // replace orders a new process for s and waits until it is ready.

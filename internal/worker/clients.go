@@ -21,6 +21,9 @@ func (w *Worker) fromClients(next http.Handler) http.Handler {
 			r.Header.Del(h)
 		}
 		rw.Header().Set(workerHeader, strconv.Itoa(w.boot.Slot))
+		if w.draining.Load() && r.Header.Get("Upgrade") == "" {
+			rw.Header().Set("Connection", "close") // the client's next request finds another worker
+		}
 		next.ServeHTTP(rw, r)
 	})
 }
@@ -75,6 +78,10 @@ func (w *Worker) fromPeers(next http.Handler) http.Handler {
 			return
 		case tracePath:
 			writeJSON(rw, w.ring.Of(r.URL.Query().Get("sid")))
+			return
+		case nudgePath:
+			w.engine.nudge(r.URL.Query().Get("sid"))
+			writeJSON(rw, nil)
 			return
 		}
 		via, err := strconv.Atoi(r.Header.Get(viaHeader))

@@ -19,6 +19,7 @@ import (
 const (
 	statsPath = "/-/stats"
 	tracePath = "/-/trace"
+	nudgePath = "/-/nudge"
 )
 
 // stats are the numbers that only the worker itself knows, since it started.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"sync"
@@ -25,6 +26,10 @@ type engine interface {
 	has(sid string) bool // by the sid that the client shows
 	sessions() int
 	close() // ends all sessions; their clients reconnect
+
+	// drain is close, and waits until the clients know or ctx is done.
+	drain(ctx context.Context)
+	nudge(sid string) // lets its client poll again
 }
 
 // A clientSocket is a client in a namespace, as either engine has it.

@@ -71,6 +71,8 @@ func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, cluster
 	}
 	w.SetCluster(cluster)
 	w.master = func(o control.Order) error { return conn.Send(control.Message{Order: &o}) }
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	go func() {
 		for {
 			m, err := conn.Receive()
@@ -85,6 +87,9 @@ func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, cluster
 			}
 			if m.TLS != nil {
 				w.SetTLS(*m.TLS)
+			}
+			if m.Drain > 0 {
+				go func() { w.leave(ctx, m.Drain); end() }()
 			}
 		}
 	}()

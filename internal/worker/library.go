@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log"
@@ -82,6 +83,15 @@ func (e *library) has(sid string) bool {
 func (e *library) sessions() int { return e.io.Engine().Clients().Len() }
 
 func (e *library) close() { e.io.Engine().Close() }
+
+// drain looks now and then: the library does not tell.
+func (e *library) drain(ctx context.Context) {
+	e.close()
+	for e.sessions() > 0 && pause(ctx, 50*time.Millisecond) {
+	}
+}
+
+func (e *library) nudge(string) {} // its polls cannot be answered with nothing
 
 // wholeBody reads all of a body first: of one that is cut short the library
 // would run what it can.

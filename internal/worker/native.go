@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -34,6 +35,14 @@ func newNative(w *Worker) engine {
 func (n native) has(sid string) bool { return n.Engine().Has(sid) }
 func (n native) sessions() int       { return n.Engine().Len() }
 func (n native) close()              { _ = n.Close() }
+
+func (n native) drain(ctx context.Context) { _ = n.Shutdown(ctx) }
+
+func (n native) nudge(sid string) {
+	if s, ok := n.Engine().Session(sid); ok {
+		s.Nudge()
+	}
+}
 
 // traceNative records the requests that the engine serves.
 func (w *Worker) traceNative(r *http.Request) func(eio.Outcome) {

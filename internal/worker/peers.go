@@ -11,10 +11,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/samedoor/samedoor/internal/bus"
@@ -27,16 +30,23 @@ type peers struct {
 	w         *Worker
 	transport *http.Transport
 	proxy     *httputil.ReverseProxy
+
+	mu    sync.Mutex
+	polls map[poll]int // forwarded, and how many of each are under way
 }
+
+// A poll that is forwarded to the session's owner.
+type poll struct{ sid, addr, secret string }
 
 // A peer is another worker: where it takes requests, and the secret that lets in.
 type peer struct {
 	addr, secret string
-	header       http.Header // of the answer, should the peer be gone
+	header       http.Header  // of the answer, should the peer be gone
+	gone         http.Handler // that answer
 }
 
 func newPeers(w *Worker) *peers {
-	p := &peers{w: w}
+	p := &peers{w: w, polls: map[poll]int{}}
 	p.transport = &http.Transport{
 		DialContext:           dialPeer,
 		DisableCompression:    true, // pass on what the owner sends, as it is
@@ -60,9 +70,9 @@ func newPeers(w *Worker) *peers {
 			if r.Context().Err() != nil { // the client has left: nothing is wrong
 				return
 			}
-			// The owner is gone, and its sessions with it: the client starts over.
-			maps.Copy(rw.Header(), r.Context().Value(peerKey{}).(peer).header)
-			w.refuseStranger(rw, r)
+			to := r.Context().Value(peerKey{}).(peer)
+			maps.Copy(rw.Header(), to.header)
+			to.gone.ServeHTTP(rw, r)
 		},
 		ErrorLog: discard,
 	}
@@ -80,11 +90,48 @@ func (p *peers) forwarder(find func(ctx context.Context, name string) (peer, boo
 			p.w.refuseStranger(rw, r)
 			return
 		}
-		p.w.forwarded.Add(1)
-		to.header = rw.Header().Clone()
-		clear(rw.Header()) // the owner sets them all
-		p.proxy.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), peerKey{}, to)))
+		to.gone = http.HandlerFunc(p.w.refuseStranger) // its sessions are, too: the client starts over
+		if r.Method == http.MethodGet && r.Header.Get("Upgrade") == "" {
+			defer p.polling(poll{r.URL.Query().Get("sid"), to.addr, to.secret})()
+		}
+		p.forward(rw, r, to)
 	})
+}
+
+func (p *peers) forward(rw http.ResponseWriter, r *http.Request, to peer) {
+	p.w.forwarded.Add(1)
+	to.header = rw.Header().Clone()
+	clear(rw.Header()) // the owner sets them all
+	if to.header.Get("Connection") != "" {
+		rw.Header().Set("Connection", "close")
+	}
+	p.proxy.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), peerKey{}, to)))
+}
+
+// polling notes a forwarded poll until it is answered.
+func (p *peers) polling(l poll) (answered func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.polls[l]++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.polls[l]--; p.polls[l] == 0 {
+			delete(p.polls, l)
+		}
+	}
+}
+
+// nudge has the owners answer the polls that this worker forwards: cut off with
+// it, they would end their sessions.
+func (p *peers) nudge(ctx context.Context) {
+	p.mu.Lock()
+	all := slices.Collect(maps.Keys(p.polls))
+	p.mu.Unlock()
+	for _, l := range all {
+		var none any
+		_ = p.ask(ctx, peer{addr: l.addr, secret: l.secret}, nudgePath+"?sid="+url.QueryEscape(l.sid), &none)
+	}
 }
 
 // neighbour finds the worker of this host that a sid's slot names. A worker

@@ -109,19 +109,6 @@ type recordKey struct{}
 
 func recordOf(r *http.Request) *trace.Request { return r.Context().Value(recordKey{}).(*trace.Request) }
 
-// open begins a session, unless the worker is about to end.
-func (w *Worker) open(rw http.ResponseWriter, r *http.Request) {
-	w.opening.RLock()
-	defer w.opening.RUnlock()
-	if !w.draining.Load() {
-		w.engine.ServeHTTP(rw, r)
-		return
-	}
-	rw.Header().Set("Retry-After", "1")
-	rw.Header().Set("Connection", "close")
-	engineError(rw, http.StatusServiceUnavailable, 3, "This worker is being replaced: try again")
-}
-
 func tooLarge(rw http.ResponseWriter, _ *http.Request) {
 	engineError(rw, http.StatusRequestEntityTooLarge, 3, "Payload too large: at most "+strconv.Itoa(maxPayload)+" bytes")
 }

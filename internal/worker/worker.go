@@ -42,6 +42,7 @@ type Worker struct {
 	name    string // what its sids begin with
 	origins origins
 	trusted strategies.Proxies
+	hash    strategies.PickFunc
 	tls     *terminator // nil: plain HTTP
 	clash   sync.Once   // logs that two headers disagree
 
@@ -85,7 +86,7 @@ func New(boot control.Boot, info strategies.Info, log *slog.Logger) (*Worker, er
 		return nil, err
 	}
 	w := &Worker{
-		boot: boot, info: info, log: log, bus: b, registry: b.Registry(), trusted: trusted,
+		boot: boot, info: info, log: log, bus: b, registry: b.Registry(), trusted: trusted, hash: hash,
 		name: strconv.Itoa(boot.Slot),
 		ring: trace.NewRing(ringSize), changed: make(chan struct{}), touched: make(chan struct{}, 1),
 	}

@@ -51,25 +51,30 @@ type kernel struct {
 // stays open: closing it would reset what waits in it, and handshakes that are
 // under way. The program does not choose it, and Front passes on what it has.
 func (s *kernel) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
+	public, err := s.resize(n)
+	if err != nil {
+		return public, nil, err
+	}
+	slots, err := s.passer.Lanes(n) // not under the lock: the passer asks live under its own
+	if err != nil {
+		return public, nil, err
+	}
+	for slot, f := range s.files()[:n] {
+		slots[slot] = append(slots[slot], f)
+	}
+	return public, slots, nil
+}
+
+func (s *kernel) resize(n int) (netip.AddrPort, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.n = n
 	for len(s.group.files) < n {
 		if err := s.group.open(s.Addr, s.belowN()); err != nil {
-			return s.group.addr, nil, err
+			return s.group.addr, err
 		}
 	}
-	if err := s.group.choose(s.belowN()); err != nil {
-		return s.group.addr, nil, err
-	}
-	slots, err := s.passer.Lanes(n)
-	if err != nil {
-		return s.group.addr, nil, err
-	}
-	for slot, f := range s.group.files[:n] {
-		slots[slot] = append(slots[slot], f)
-	}
-	return s.group.addr, slots, nil
+	return s.group.addr, s.group.choose(s.belowN())
 }
 
 // Front leaves the choice to the kernel, and keeps telling it which slots are

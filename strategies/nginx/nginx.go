@@ -21,8 +21,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	conf "github.com/samedoor/samedoor/nginx"
 	"github.com/samedoor/samedoor/strategies"
 )
@@ -58,8 +56,6 @@ type nginx struct {
 	own     []*os.File    // by slot: its own port. Never closed before the end, since nginx may still use it
 	n       int           // slots in use, of own
 	resized chan struct{} // holds one when n changed
-
-	down []*os.File // Front's own: of the slots that get no clients
 }
 
 func newNginx(c strategies.Config) strategies.Strategy {
@@ -104,6 +100,15 @@ func (s *nginx) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
 // replaced, connections wait in the public socket's backlog.
 func (s *nginx) Front(ctx context.Context) error {
 	defer s.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	relays := relays{s: s}
+	defer relays.Wait()
+	relays.Go(func() {
+		if err := strategies.Cover(ctx, s.owned, s.Live, func(fd int, _ netip.Addr) { relays.relay(ctx, fd) }); err != nil {
+			cancel(err)
+		}
+	})
+	defer cancel(nil)
 	// The kernel tells a child of its parent's death when the thread that
 	// started it ends. This one lives as long as Front.
 	runtime.LockOSThread()
@@ -116,6 +121,9 @@ func (s *nginx) Front(ctx context.Context) error {
 		everUp = everUp || up
 		switch {
 		case ctx.Err() != nil:
+			if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+				return err
+			}
 			return nil
 		case !everUp:
 			return fmt.Errorf("nginx does not start: %w", err) // nor would it the next time
@@ -147,21 +155,12 @@ func (s *nginx) run(ctx context.Context) (up bool, err error) {
 	}
 	s.Log.Info("nginx up", "nginx", c.pid)
 	for {
-		var tick <-chan time.Time
-		if len(s.down) > 0 {
-			tick = time.After(250 * time.Millisecond)
-		}
 		select {
 		case <-c.exited:
 			return true, c.err
 		case <-ctx.Done():
 			c.stop()
 			return true, nil
-		case <-tick:
-			for _, f := range s.down {
-				hangUp(f)
-			}
-			continue
 		case <-changed:
 		case <-renewed:
 		case <-s.resized:
@@ -194,11 +193,7 @@ func (s *nginx) configure() (changed, renewed <-chan struct{}, err error) {
 		Connections:  connections(),
 		LogLevel:     "crit", // one line per event, not per request that met a dead worker
 	}
-	s.down = slices.Clone(s.own[s.n:])
 	for slot := range s.n {
-		if !slices.Contains(live, slot) {
-			s.down = append(s.down, s.own[slot])
-		}
 		c.Servers = append(c.Servers, conf.Server{
 			Slot: slot,
 			Addr: fmt.Sprintf("127.0.0.1:%d", s.WorkerPort+slot),
@@ -223,33 +218,19 @@ func (s *nginx) configure() (changed, renewed <-chan struct{}, err error) {
 	return changed, renewed, os.WriteFile(confFile(s.Dir), text, 0o600) // it holds the secret
 }
 
+// owned are the slots' own sockets, those of slots that were taken away included.
+func (s *nginx) owned() []*os.File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.own)
+}
+
 func (s *nginx) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range append(s.own, s.public) {
 		f.Close()
 	}
-}
-
-// hangUp ends requests that nginx sent to a slot before it learned that nobody
-// will ever serve it: it answers them 502, and their clients come again.
-func hangUp(f *os.File) {
-	rc, err := f.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = rc.Control(func(listening uintptr) {
-		for {
-			fd, _, err := unix.Accept4(int(listening), unix.SOCK_CLOEXEC)
-			switch err {
-			case nil:
-				unix.Close(fd)
-			case unix.EINTR, unix.ECONNABORTED:
-			default: // EAGAIN: no more
-				return
-			}
-		}
-	})
 }
 
 // Route: strangers come when a client's address changes, and when a slot was

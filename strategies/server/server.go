@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -32,14 +33,20 @@ var Info = strategies.Info{
 type server struct {
 	strategies.Config
 	passer strategies.Passer // pages, in turn
-	own    []*os.File        // by slot: its own address, for sockets
+
+	mu  sync.Mutex // guards own: Sockets may be called while Front runs
+	own []*os.File // by slot: its own address, for sockets
 }
 
+// Sockets keeps the addresses of slots that were taken away: pages that were
+// rendered before still name them, and their clients come back there.
 func (s *server) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
 	public, slots, err := s.passer.Open(s.Addr, n)
 	if err != nil {
 		return public, nil, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for slot := len(s.own); slot < n; slot++ {
 		f, _, err := strategies.OpenTCP(netip.AddrPortFrom(public.Addr(), uint16(s.WorkerPort+slot)).String())
 		if err != nil {
@@ -47,34 +54,37 @@ func (s *server) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
 		}
 		s.own = append(s.own, f)
 	}
-	for _, f := range s.own[n:] {
-		f.Close()
-	}
-	s.own = s.own[:n]
-	for slot, f := range s.own {
+	for slot, f := range s.own[:n] {
 		slots[slot] = append(slots[slot], f)
 	}
 	return public, slots, nil
 }
 
 // Front hands out the pages. Sockets need nobody, except those of clients whose
-// slot was given up: they still knock at its address, and are passed to others.
+// slot is not live any more: they still knock at its address, and are passed to
+// others.
 func (s *server) Front(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var running sync.WaitGroup
 	running.Go(func() { cancel(s.passer.Run(ctx, s.Serving, strategies.RoundRobin())) })
 	running.Go(func() {
-		cancel(s.passer.Cover(ctx, func() []*os.File { return s.own }, s.Live, s.Hash))
+		cancel(s.passer.Cover(ctx, s.owned, s.Live, s.Hash))
 	})
 	running.Wait()
-	for _, f := range s.own {
+	for _, f := range s.owned() {
 		f.Close()
 	}
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
+}
+
+func (s *server) owned() []*os.File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.own)
 }
 
 // Route: strangers come when a client ignores the page and connects to the
