@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -287,6 +288,17 @@ var Anyone = &tls.Config{InsecureSkipVerify: true}
 
 // Worker returns the pid of a slot's process.
 func (c *Cluster) Worker(slot int) int { return c.Status().Workers[slot].PID }
+
+// Scale runs `samedoor scale n`, and returns what it says and its exit code.
+func (c *Cluster) Scale(n int) (said string, code int) {
+	c.t.Helper()
+	cmd := exec.Command(Binary(c.t), "scale", strconv.Itoa(n), "--addr", c.Addr)
+	b, err := cmd.CombinedOutput()
+	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
+		c.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b)), cmd.ProcessState.ExitCode()
+}
 
 // Until polls a condition for at most limit.
 func Until(t testing.TB, limit time.Duration, what string, ok func() bool) {

@@ -43,6 +43,12 @@ func New(base, from string) *Client {
 	}
 }
 
+// KeepAlive lets requests reuse connections, as browsers do.
+func (c *Client) KeepAlive() *Client {
+	c.http.Transport.(*http.Transport).DisableKeepAlives = false
+	return c
+}
+
 // WithContext bounds all that the client does from now on: when ctx is done, its
 // requests end, and so do the WebSockets it opens.
 func (c *Client) WithContext(ctx context.Context) *Client {

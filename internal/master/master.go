@@ -106,7 +106,7 @@ func Run(ctx context.Context, c Config, reload <-chan os.Signal, out io.Writer, 
 			cancel(fmt.Errorf("strategy %s: %w", c.Strategy.Name, err))
 		}
 	})
-	m.start(ctx, m.add(c.Workers, control.Starting))
+	m.start(ctx, m.all())
 	m.running.Go(func() { m.watch(ctx, cancel, out) })
 	m.running.Go(func() { m.reload(ctx, reload) })
 	m.running.Go(func() { m.obey(ctx, commands) })
@@ -140,6 +140,7 @@ func (m *Master) open() (err error) {
 		m.boot.DemoToken = rand.Text()
 	}
 	m.cluster.Since = time.Now().UnixMilli()
+	m.add(m.Workers, control.Starting)
 	return nil
 }
 

@@ -34,7 +34,8 @@ func (w *Worker) leave(ctx context.Context, limit time.Duration) {
 	go func() { defer close(told); w.engine.drain(ctx) }()
 	stay := stragglers
 	if w.state() == control.Leaving {
-		stay = max(stay, unlearning)
+		w.stopAccepting() // the master passes what still comes to workers that stay
+		stay = unlearning
 	}
 	for knows := false; ctx.Err() == nil && !(knows && time.Since(began) > stay); {
 		w.peers.nudge(ctx)

@@ -25,6 +25,9 @@ func (c *counted) has(string) bool { return false }
 func (c *counted) sessions() int   { return int(c.n.Load()) }
 func (c *counted) close()          {}
 
+func (c *counted) drain(context.Context) {}
+func (c *counted) nudge(string)          {}
+
 // TestReport: a burst is told once, with the number after it, and an idle
 // worker says nothing.
 func TestReport(t *testing.T) {

@@ -57,7 +57,9 @@ type Worker struct {
 	site     http.Handler
 	master   func(control.Order) error // tells it; nil without one
 
-	touched            chan struct{} // holds one when there may be news for the master
+	touched            chan struct{}   // holds one when there may be news for the master
+	accepting          context.Context // done when others take what still comes
+	stopAccepting      context.CancelFunc
 	draining           atomic.Bool
 	opening            sync.RWMutex // held for reading while a session is opened
 	refused, forwarded atomic.Int64
@@ -90,6 +92,7 @@ func New(boot control.Boot, info strategies.Info, log *slog.Logger) (*Worker, er
 		name: strconv.Itoa(boot.Slot),
 		ring: trace.NewRing(ringSize), changed: make(chan struct{}), touched: make(chan struct{}, 1),
 	}
+	w.accepting, w.stopAccepting = context.WithCancel(context.Background())
 	if boot.Shared {
 		w.name = boot.ID
 	}
@@ -159,10 +162,11 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, elsewhere net.L
 	g, ctx := errgroup.WithContext(ctx)
 	serve := func(l net.Listener, s *http.Server) {
 		g.Go(func() error {
-			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
-				return err
+			err := s.Serve(l)
+			if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil || errors.Is(err, net.ErrClosed) && w.accepting.Err() != nil {
+				return nil
 			}
-			return nil
+			return err
 		})
 		g.Go(func() error {
 			<-ctx.Done()
@@ -184,7 +188,9 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, elsewhere net.L
 				w.touch()
 			}
 		}
-		serve(w.tls.listener(w.trusted.Listener(l)), s)
+		l = w.tls.listener(w.trusted.Listener(l))
+		defer context.AfterFunc(w.accepting, func() { l.Close() })()
+		serve(l, s)
 	}
 	for _, l := range peer {
 		s := w.server(w.fromPeers(w.site))

@@ -62,6 +62,9 @@ func Run(t *testing.T, info strategies.Info, want Want) {
 	}
 	t.Run("behind proxies", func(t *testing.T) { behind(t, info, want, args) })
 	t.Run("TLS", func(t *testing.T) { overTLS(t, info, want, args) })
+	if want.Sticky {
+		t.Run("4 to 5 to 3 workers", func(t *testing.T) { scales(t, clustertest.Start(t, args...)) })
+	}
 	t.Run("a worker dies", func(t *testing.T) { dies(t, clustertest.Start(t, args...), want) })
 	t.Run("workers are killed", func(t *testing.T) { killed(t, clustertest.Start(t, args...)) })
 }
