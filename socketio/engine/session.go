@@ -255,7 +255,7 @@ func lingers(reason string) time.Duration {
 	case ReasonPingTimeout, ReasonTransportError, ReasonParseError, ReasonOverflow:
 		return 0
 	case ReasonShutdown: // whoever shuts down knows how long it may take
-		return 10 * time.Second
+		return 5 * time.Second
 	}
 	return 30 * time.Second
 }
