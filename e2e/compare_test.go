@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -346,41 +347,17 @@ func TestCompareWithout(t *testing.T) {
 	v.must(v.expect(v.Locator("[data-strategy=master]"), soon).ToHaveAttribute("data-verdict", "good"))
 	v.axe("without nginx")
 
-	died := serving(t, c, "master")
-	if err := killProcess(died); err != nil {
+	died := c.Serving("master")
+	if err := syscall.Kill(died, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	v.must(v.expect(v.Locator("[data-strategy=master]"), time.Minute).ToContainText("It died and was started again"))
 	v.must(v.expect(v.Locator("[data-strategy=master]"), time.Minute).ToHaveAttribute("data-state", "ready"))
-	if again := serving(t, c, "master"); again == died {
+	if again := c.Serving("master"); again == died {
 		t.Error("it is the same process")
 	}
 	v.shake()
 	v.must(v.expect(v.Locator("[data-strategy=master]"), soon).ToHaveAttribute("data-verdict", "good"))
-}
-
-// serving returns the pid of a strategy's `samedoor serve`.
-func serving(t *testing.T, c *clustertest.Cluster, strategy string) int {
-	t.Helper()
-	for _, p := range c.Group() {
-		if strings.Contains(p, " serve --strategy "+strategy+" ") {
-			pid, err := strconv.Atoi(strings.Fields(p)[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return pid
-		}
-	}
-	t.Fatalf("no process serves %s: %v", strategy, c.Group())
-	return 0
-}
-
-func killProcess(pid int) error {
-	p, err := os.FindProcess(pid)
-	if err != nil {
-		return err
-	}
-	return p.Kill()
 }
 
 // Pictures to look at, as in TestScreenshots.

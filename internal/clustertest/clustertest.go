@@ -248,6 +248,20 @@ func (c *Cluster) Group() (alive []string) {
 	return alive
 }
 
+// Serving returns the pid of a compared strategy's `samedoor serve`; a test
+// fails if there is none.
+func (c *Cluster) Serving(strategy string) int {
+	c.t.Helper()
+	for _, p := range c.Group() {
+		if strings.Contains(p, " serve --strategy "+strategy+" ") {
+			pid, _ := strconv.Atoi(strings.Fields(p)[0])
+			return pid
+		}
+	}
+	c.t.Fatalf("no process serves %s: %v", strategy, c.Group())
+	return 0
+}
+
 // Status is what /cluster answers.
 type Status struct {
 	Strategy, Engine string

@@ -59,7 +59,11 @@ func (l *childLog) line(s string) {
 	msg, _ := record[slog.MessageKey].(string)
 	var attrs []any
 	for _, k := range slices.Sorted(maps.Keys(record)) {
-		if k != slog.TimeKey && k != slog.LevelKey && k != slog.MessageKey {
+		switch k {
+		case slog.TimeKey, slog.LevelKey, slog.MessageKey:
+		case "pid": // ours stands there already
+			attrs = append(attrs, "process", record[k])
+		default:
 			attrs = append(attrs, k, record[k])
 		}
 	}

@@ -38,8 +38,8 @@ func TestTree(t *testing.T) {
 	}
 
 	// One that dies is shown, and started again on its ports. Only its workers went with it.
-	others := serving(c, "none")
-	if err := syscall.Kill(serving(c, "master"), syscall.SIGKILL); err != nil {
+	others := c.Serving("none")
+	if err := syscall.Kill(c.Serving("master"), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	clustertest.Until(t, time.Minute, "the cluster is there again", func() bool {
@@ -49,7 +49,7 @@ func TestTree(t *testing.T) {
 	if n := len(c.Group()); n != 1+2*3 {
 		t.Errorf("%d processes: %v", n, c.Group())
 	}
-	if serving(c, "none") != others {
+	if c.Serving("none") != others {
 		t.Error("the other cluster was started again, too")
 	}
 }
@@ -62,17 +62,6 @@ func TestOrphans(t *testing.T) {
 	<-c.Ended()
 	clustertest.Until(t, 20*time.Second, "no process is left", func() bool { return len(c.Group()) == 0 })
 	clustertest.Until(t, 20*time.Second, "no port is", func() bool { return free(first, 9) })
-}
-
-// serving returns the pid of a strategy's `samedoor serve`, 0 if there is none.
-func serving(c *clustertest.Cluster, strategy string) int {
-	for _, p := range c.Group() {
-		if strings.Contains(p, " serve --strategy "+strategy+" ") {
-			pid, _ := strconv.Atoi(strings.Fields(p)[0])
-			return pid
-		}
-	}
-	return 0
 }
 
 // fake is a cluster whose samedoor is a shell script.

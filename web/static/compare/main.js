@@ -22,15 +22,30 @@ function verdict({ tone, title, detail }, announce = true) {
   if (announce) say(byId("announce"), `${title} ${detail}`);
 }
 
+let shaking = false; // this browser's handshakes are under way
+let running = false; // the server's clients are
+let shown = null; // when the results on show began
+let first = true; // nothing was heard of the server yet
+let gone = false; // nor is now
+
 // This browser.
-byId("shake").addEventListener("click", async ({ currentTarget: button }) => {
-  button.disabled = true;
+byId("shake").addEventListener("click", async () => {
+  shaking = true;
+  buttons();
   verdict({ tone: "busy", title: "Knocking at every door…", detail: "One strategy after the other, so that none waits for another." }, false);
   const met = rows.filter((row) => row.ready);
   for (const row of met) await through(row);
   verdict(overall(met));
-  button.disabled = false;
+  shaking = false;
+  buttons();
 });
+
+// One at a time: each would tell in the times of the other.
+function buttons() {
+  byId("shake").disabled = shaking || running;
+  byId("clients").disabled = shaking;
+  say(byId("clients"), running ? "Stop" : `Run ${clients} clients`);
+}
 
 async function through(row) {
   row.busy();
@@ -52,10 +67,6 @@ async function through(row) {
 }
 
 // Many clients, of the server's.
-let running = false;
-let shown = null; // when the results on show began
-let first = true;
-
 async function order(what) {
   const response = await fetch(`/compare/${what}`, { method: "POST", headers: { "X-Samedoor-Token": token } });
   const answer = await response.json().catch(() => ({}));
@@ -72,30 +83,29 @@ byId("clients").addEventListener("click", async () => {
 });
 
 function away() {
+  gone = true;
   verdict({ tone: "bad", title: "Nothing answers here any more.", detail: "samedoor compare may be stopped." });
 }
 
 function show({ strategies, run, results }) {
+  if (gone) return location.reload(); // it is another, with another token
   for (const strategy of strategies) {
     const row = rows.find((one) => one.name === strategy.name);
     if (strategy.port !== row.port) return location.reload(); // other ports than this page may connect to
     row.is(strategy);
   }
-  if (running !== run.running) {
-    running = run.running;
-    say(byId("clients"), running ? "Stop" : `Run ${clients} clients`);
-  }
+  const ended = running && !run.running;
+  running = run.running;
+  buttons();
   if (running) verdict({ tone: "busy", title: `${run.done} of ${run.total} clients have come…`, detail: `Now through ${run.strategy || "the first strategy"}.` }, false);
   if (results && results.at !== shown && !running) {
     shown = results.at;
     for (const row of rows) row.came(results.strategies.find((one) => one.name === row.name), results.clients);
     kept.has(results);
     if (!first) verdict(crowd(results));
-  } else if (was && !running) verdict({ tone: "idle", title: "Stopped.", detail: "The results of a stopped run are dropped." });
-  was = running;
+  } else if (ended) verdict({ tone: "idle", title: "Stopped.", detail: "The results of a stopped run are dropped." });
   first = false;
 }
-let was = false;
 
 let timer = 0;
 let looking = false;
