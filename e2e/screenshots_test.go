@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +61,7 @@ func TestScreenshots(t *testing.T) {
 				{"Good morning. Which door are you at?", "Another one, it seems."},
 				{"And yet we talk.", "Every message goes over the bus, so everyone reads the same conversation in the same order, whichever worker they came through."},
 				{"https://example.org/a-very-long-address-without-a-single-space/that-has-to-break-somewhere-or-it-will-stick-out", "Indeed."},
+				{"مرحبا، كيف حالك؟ (Samedoor)", strings.Repeat("A long story, told at once. ", 40)},
 			} {
 				v.say(pair[0])
 				bob.sees(soon, pair[0])
@@ -66,6 +69,17 @@ func TestScreenshots(t *testing.T) {
 				v.sees(soon, pair[1])
 			}
 			shot(v, "chat")
+			v.must(v.GetByLabel("Message", playwright.PageGetByLabelOptions{Exact: playwright.Bool(true)}).Fill("A draft that stays"))
+			for _, name := range []string{"workers", "requests"} { // folded on a phone
+				_, err := v.Evaluate(`(id) => { const el = document.getElementById(id); if (el) el.open = id === "workers"; }`, name)
+				v.must(err)
+			}
+			v.must(v.button(fmt.Sprintf("Kill worker %d", v.slot())).Click())
+			v.must(v.expect(v.Locator("#fate"), 10*time.Second).ToContainText("You reconnected"))
+			v.connected(soon)
+			bob.say("Welcome back.")
+			v.sees(soon, "Welcome back.")
+			shot(v, "killed")
 			v.network.Down()
 			v.must(v.expect(v.GetByTestId("transport"), soon).ToHaveText("disconnected"))
 			v.say("Anybody there?")

@@ -4,12 +4,16 @@ import { byId } from "./dom.js";
 const AGAIN = 3000; // ms after which "typing" is said again
 const IDLE = 4000;
 
-export function composer(chat, session) {
+/** store keeps what is written and not sent, by room: a reload does not take it. */
+export function composer(chat, session, store) {
   const form = byId("composer");
   const text = byId("text");
   const button = byId("send");
   let saidAt = null; // when "typing" was last said, null while it is not
   let idle = 0;
+  let room = chat.me.room;
+  const draft = () => `samedoor.draft ${room}`;
+  text.value = store.get(draft()) ?? "";
 
   function typing(on) {
     clearTimeout(idle);
@@ -26,15 +30,23 @@ export function composer(chat, session) {
     if (!words || text.disabled) return;
     chat.say(words);
     text.value = "";
+    store.set(draft(), "");
     typing(false);
     text.focus();
+  });
+  chat.addEventListener("room", ({ detail: { renamed } }) => {
+    room = chat.me.room;
+    if (!renamed) text.value = store.get(draft()) ?? "";
   });
   text.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     form.requestSubmit();
   });
-  text.addEventListener("input", () => typing(text.value.trim() !== ""));
+  text.addEventListener("input", () => {
+    store.set(draft(), text.value);
+    typing(text.value.trim() !== "");
+  });
   text.addEventListener("blur", () => typing(false));
 
   session.addEventListener("change", () => {
@@ -45,14 +57,15 @@ export function composer(chat, session) {
   });
 }
 
-export function nameForm(chat, store) {
+/** The name is this tab's while it lasts, and the browser's next tab begins with it: two tabs may be two people. */
+export function nameForm(chat, ...stores) {
   const form = byId("who");
   const input = byId("name");
   input.value = chat.me.name;
   const apply = () => {
     const name = input.value.trim();
     if (name === chat.me.name) return;
-    store.set("samedoor.name", name);
+    for (const store of stores) store.set("samedoor.name", name);
     chat.rename(name);
   };
   input.addEventListener("change", apply);
@@ -74,8 +87,8 @@ export function roomForm(chat) {
     const room = roomInUrl();
     if (room === chat.me.room) return;
     chat.move(room);
-    show();
   });
+  chat.addEventListener("room", show);
   show();
 }
 

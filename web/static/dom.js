@@ -60,3 +60,24 @@ export function whileVisible(ms, f) {
   tick();
   return () => { clearInterval(timer); document.removeEventListener("visibilitychange", onChange); };
 }
+
+/** Returns a function after whose call f runs in the next frame: once, however often it is called. A hidden page has no frames, and waits for a timer. */
+export function eachFrame(f) {
+  let frame = 0;
+  let timer = 0;
+  const run = () => { cancelAnimationFrame(frame); clearTimeout(timer); frame = timer = 0; f(); };
+  return () => {
+    if (timer) return;
+    frame = requestAnimationFrame(run);
+    timer = setTimeout(run, 250);
+  };
+}
+
+/** Makes els the children of parent: those that are there stay, and only what differs is moved. */
+export function arrange(parent, els) {
+  els.forEach((el, i) => { if (parent.children[i] !== el) parent.insertBefore(el, parent.children[i] ?? null); });
+  while (parent.children.length > els.length) parent.lastElementChild.remove();
+}
+
+/** count(1, "message") → "1 message" */
+export const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;

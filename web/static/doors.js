@@ -1,14 +1,10 @@
-// The workers as doors, from /cluster. Yours stands open while your session lives behind it.
-import { byId, h, say, svg, whileVisible } from "./dom.js";
+// The workers as doors. Yours stands open while your session lives behind it.
+import { arrange, byId, count, h, say, svg } from "./dom.js";
 import { ownerOf, paint } from "./slots.js";
 import { judge } from "./words.js";
 
-const EVERY = 3000;
-const SOON = 300;
-
-export function showDoors(session, trace, street, { workers, workerPort }) {
+export function showDoors(session, trace, street, cluster) {
   const list = byId("doors");
-  const known = new Map(Array.from({ length: workers }, (_, slot) => [slot, { slot, port: workerPort + slot }]));
   const doors = new Map();
 
   function render() {
@@ -16,41 +12,25 @@ export function showDoors(session, trace, street, { workers, workerPort }) {
     const shown = trace.shown ?? trace.attempts.at(-1);
     const wrong = new Set((shown?.requests ?? []).filter((r) => judge(r, shown.sid).stranger).map((r) => r.slot));
     const lives = shown ? ownerOf(shown.sid) : null;
-    const now = street.slots.map((slot) => {
+    arrange(list, street.slots.map((slot) => {
       if (!doors.has(slot)) doors.set(slot, door(slot));
       const one = doors.get(slot);
-      one.show(known.get(slot) ?? { slot }, { mine: slot === mine, wrong: wrong.has(slot), lives: slot === lives });
+      one.show(cluster.of(slot) ?? {}, { mine: slot === mine, wrong: wrong.has(slot), lives: slot === lives });
       return one.el;
-    });
-    if (now.length !== list.children.length || now.some((el, i) => el !== list.children[i])) list.replaceChildren(...now);
+    }));
   }
 
-  async function ask() {
-    if (document.hidden) return;
-    try {
-      const response = await fetch("/cluster", { cache: "no-store" });
-      if (!response.ok) throw new Error(`/cluster answered ${response.status}`);
-      const cluster = await response.json();
-      for (const worker of cluster.workers ?? []) known.set(worker.slot, worker);
-      street.has((cluster.workers ?? []).map((worker) => worker.slot));
-      warn(cluster.warnings ?? []);
-      note(street, cluster);
-    } catch {
-      for (const [slot, worker] of known) known.set(slot, { ...worker, state: "unknown" });
-    }
+  cluster.addEventListener("change", () => {
+    street.has([...new Set(cluster.workers.map((worker) => worker.slot))]);
+    warn(cluster.warnings);
+    note(street, cluster);
     render();
-  }
-
-  let soon = 0; // the workers' counts change with what they tell of a session
-  session.addEventListener("change", render);
-  trace.addEventListener("change", () => {
-    render();
-    soon ||= setTimeout(() => { soon = 0; ask(); }, SOON);
   });
+  session.addEventListener("change", render);
+  trace.addEventListener("change", () => { render(); cluster.soon(); });
   street.addEventListener("change", render);
   render();
-  ask();
-  whileVisible(EVERY, ask);
+  cluster.ask();
 }
 
 function warn(warnings) {
@@ -61,17 +41,16 @@ function warn(warnings) {
   list.replaceChildren(...warnings.map((text) => h("li", {}, String(text))));
 }
 
-function note(street, { workers = [], engine }) {
-  const forwarded = workers.reduce((sum, worker) => sum + (worker.forwarded || 0), 0);
-  const refused = workers.reduce((sum, worker) => sum + (worker.refused || 0), 0);
+function note(street, { workers, engine }) {
+  const sum = (what) => workers.reduce((all, worker) => all + (worker[what] || 0), 0);
   const more = street.hidden > 0 ? `${street.hidden} more not drawn. ` : "";
-  say(byId("street-note"), `${more}So far ${forwarded} forwarded, ${refused} refused.`);
+  say(byId("street-note"), `${more}So far ${sum("forwarded")} forwarded, ${sum("refused")} refused.`);
   if (engine) say(byId("foot-note"), `Engine: ${engine}.`);
 }
 
 function door(slot) {
   const cell = (name) => h("span", { class: `door-${name}` }, "–");
-  const facts = { port: cell("port"), pid: cell("pid"), state: cell("state"), sessions: cell("sessions") };
+  const facts = { port: cell("port"), state: cell("state") };
   const words = h("span", { class: "vh" });
   const yours = h("span", { class: "door-yours", "aria-hidden": "true" });
   const el = h("li", { class: "door" },
@@ -87,9 +66,8 @@ function door(slot) {
     el.classList.toggle("lives", lives && !mine);
     say(yours, mine ? "yours" : wrong ? "wrong" : lives ? "owner" : "");
     for (const [name, span] of Object.entries(facts)) say(span, String(worker[name] ?? "–"));
-    const restarts = worker.restarts ? `, ${worker.restarts} restarts` : "";
-    el.title = `Worker ${slot}: ${worker.sockets ?? 0} sockets, ${worker.forwarded ?? 0} forwarded, ${worker.refused ?? 0} refused${restarts}`;
-    say(words, `Worker ${slot}${mine ? ", holds your session" : wrong ? ", the wrong door" : ""}: port ${worker.port ?? "unknown"}, ${state}, ${worker.sessions ?? "unknown"} sessions${restarts}`);
+    const holds = Number.isInteger(worker.sessions) ? `, ${count(worker.sessions, "session")}` : "";
+    say(words, `Worker ${slot}${mine ? ", holds your session" : wrong ? ", the wrong door" : ""}: port ${worker.port ?? "unknown"}, ${state}${holds}`);
   }
   return { el, show };
 }

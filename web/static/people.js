@@ -1,54 +1,80 @@
 // Who is here, each with the door they came through, and who is typing.
-import { byId, h, say } from "./dom.js";
+import { arrange, byId, count, eachFrame, h, say } from "./dom.js";
 import { tag } from "./slots.js";
 
-const SHOWN = 200;
+const SHOWN = 50; // the latest; a button shows all that are known
 const TYPING = 6000; // ms after which somebody who said nothing more has stopped
 
 export function showPeople(chat, session) {
   const list = byId("members");
-  const count = byId("people-count");
+  const number = byId("people-count");
+  const drawn = new Map(); // key → element: who stays keeps theirs
+  const button = h("button", { type: "button", class: "more", onclick: () => { all = !all; render(); } });
+  const rest = h("li", { class: "member" }, button);
+  let all = false;
 
-  chat.addEventListener("people", () => {
-    const { members } = chat;
-    const mine = members.findIndex((one) => one.name === chat.name && one.slot === chat.slot);
-    const order = mine > 0 ? [members[mine], ...members.slice(0, mine), ...members.slice(mine + 1)] : members;
-    const more = chat.count - Math.min(SHOWN, members.length);
-    list.replaceChildren(
-      ...order.slice(0, SHOWN).map((one, i) => h("li", { class: "member" }, tag(one.slot), h("bdi", {}, String(one.name)), mine >= 0 && i === 0 ? h("span", { class: "dim" }, "you") : null)),
-      ...(more > 0 ? [h("li", { class: "member dim" }, `and ${more} more`)] : []));
+  const render = eachFrame(() => {
+    const self = `${chat.slot} ${chat.name}`;
+    const keys = [...chat.people.keys()].reverse().filter((key) => key !== self);
+    if (chat.people.has(self)) keys.unshift(self);
+    const shown = new Set(all ? keys : keys.slice(0, SHOWN));
+    for (const key of drawn.keys()) if (!shown.has(key)) drawn.delete(key);
+    const els = [...shown].map((key) => {
+      if (!drawn.has(key)) drawn.set(key, member(chat.people.get(key)));
+      return update(drawn.get(key), chat.people.get(key), key === self);
+    });
+    const hidden = chat.count - [...shown].reduce((sum, key) => sum + chat.people.get(key).n, 0);
+    if (hidden > 0 || keys.length > SHOWN) els.push(rest);
+    button.disabled = keys.length <= SHOWN;
+    say(button, all ? (hidden > 0 ? `+${hidden} more · show fewer` : "show fewer") : `+${hidden} more`);
+    button.setAttribute("aria-expanded", String(all));
+    arrange(list, els);
+
+    const doors = new Set([...chat.people.values()].map((one) => one.slot)).size;
+    say(number, !chat.here ? "Not connected" : chat.count === 1 ? "You are alone here" : `${chat.count} here, through ${count(doors, "door")}`);
     // A list that scrolls must be reachable by keyboard; one that does not is no stop on the way.
     if (list.scrollHeight > list.clientHeight) list.tabIndex = 0;
     else list.removeAttribute("tabindex");
-    const doors = new Set(members.map((one) => one.slot)).size;
-    say(count, chat.count === 1 ? "You are alone here" : `${chat.count} people, through ${doors} ${doors === 1 ? "door" : "doors"}`);
   });
-  session.root.on("disconnect", () => {
-    list.replaceChildren();
-    say(count, "Not connected");
-  });
+  chat.addEventListener("people", render);
+  chat.addEventListener("room", render);
+  session.root.on("disconnect", () => { chat.people.clear(); chat.count = 0; render(); });
+}
+
+const member = ({ name, slot }) => h("li", { class: "member" }, tag(slot), h("bdi", {}, name), h("span", { class: "dim" }));
+
+// Two tabs of one person, or two people of one name at one door: nobody but they can tell.
+function update(el, { n }, self) {
+  say(el.lastElementChild, [n > 1 ? `×${n}` : "", self ? "you" : ""].filter(Boolean).join(" "));
+  return el;
 }
 
 export function showTyping(chat, session) {
   const el = byId("typing");
   const now = new Map(); // name → timer
 
-  function stop(name) {
-    clearTimeout(now.get(name));
-    now.delete(name);
-  }
-  function render() {
+  const render = eachFrame(() => {
+    if (session.state.wanted && !chat.here) return say(el, chat.slot === undefined ? "" : "No connection: what you send waits here.");
     const names = [...now.keys()];
     if (!names.length) return el.replaceChildren();
     const shown = names.slice(0, 2).flatMap((name, i) => (i ? [" and ", h("bdi", {}, name)] : [h("bdi", {}, name)]));
     const rest = names.length > 2 ? ` and ${names.length - 2} more` : "";
     el.replaceChildren(...shown, `${rest} ${names.length === 1 ? "is" : "are"} typing…`);
+  });
+  function stop(name) {
+    if (!now.has(name)) return;
+    clearTimeout(now.get(name));
+    now.delete(name);
+    render();
   }
   chat.addEventListener("typing", ({ detail: { name, on } }) => {
     stop(name);
-    if (on) now.set(name, setTimeout(() => { stop(name); render(); }, TYPING));
+    if (!on || name === chat.name) return; // one's own other tab is no news
+    now.set(name, setTimeout(() => stop(name), TYPING));
     render();
   });
-  chat.addEventListener("said", ({ detail }) => { detail.forEach((message) => stop(message.name)); render(); });
+  chat.addEventListener("said", ({ detail }) => { for (const { name } of detail) stop(name); });
+  chat.addEventListener("welcome", render);
+  session.addEventListener("change", render);
   session.root.on("disconnect", () => { [...now.keys()].forEach(stop); render(); });
 }

@@ -5,14 +5,19 @@ const HUES = 8; // as many as base.css can keep apart; slot 8 shares its hue wit
 
 export const hue = (slot) => slot % HUES;
 
+// The next eight are outlined where the first are filled, and so on in turn.
+const round = (slot) => (Math.floor(slot / HUES) % 2 ? "odd" : null);
+
 export function paint(el, slot) {
-  if (slot === null || slot === undefined) delete el.dataset.hue;
-  else el.dataset.hue = hue(slot);
+  if (slot === null || slot === undefined) { delete el.dataset.hue; delete el.dataset.round; return; }
+  el.dataset.hue = hue(slot);
+  if (round(slot)) el.dataset.round = round(slot);
+  else delete el.dataset.round;
 }
 
 /** A small numbered tag. */
 export function tag(slot) {
-  return h("span", { class: "tag", "data-hue": hue(slot) }, h("span", { class: "vh" }, "worker "), String(slot));
+  return h("span", { class: "tag", "data-hue": hue(slot), "data-round": round(slot) }, h("span", { class: "vh" }, "worker "), String(slot));
 }
 
 /** "2.Xy…" → "2", "2-host.Xy…" → "2-host", an untagged sid → "". */

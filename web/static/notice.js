@@ -1,0 +1,30 @@
+// What was said while nobody looked: in the title of a hidden tab, and on the button by which a narrow page, where the
+// chat is far below, leads there.
+import { byId, say } from "./dom.js";
+
+export function showNotice(chat, session) {
+  const section = byId("chat");
+  const button = byId("to-chat");
+  const title = document.title;
+  let unseen = 0;
+  let inView = false;
+
+  function render() {
+    if (inView && !document.hidden) unseen = 0;
+    say(button, unseen ? `Chat · ${unseen} new` : "Chat");
+    button.hidden = inView || !session.state.wanted;
+    document.title = unseen && document.hidden ? `(${unseen}) ${title}` : title;
+  }
+  chat.addEventListener("said", ({ detail }) => {
+    if (inView && !document.hidden) return;
+    unseen += detail.filter((message) => !message.mine && !message.past).length;
+    render();
+  });
+  session.addEventListener("change", render);
+  document.addEventListener("visibilitychange", render);
+  new IntersectionObserver((seen) => { inView = seen.at(-1).isIntersecting; render(); }, { rootMargin: "0px 0px -15%" }).observe(section);
+  button.addEventListener("click", () => {
+    section.focus({ preventScroll: true });
+    section.scrollIntoView({ behavior: "smooth" });
+  });
+}
