@@ -61,15 +61,26 @@ export function whileVisible(ms, f) {
   return () => { clearInterval(timer); document.removeEventListener("visibilitychange", onChange); };
 }
 
+const due = new Set();
+let frame = 0;
+let timer = 0;
+
+function flush() {
+  cancelAnimationFrame(frame);
+  clearTimeout(timer);
+  timer = 0;
+  const now = [...due];
+  due.clear();
+  for (const f of now) f();
+}
+
 /** Returns a function after whose call f runs in the next frame: once, however often it is called. A hidden page has no frames, and waits for a timer. */
 export function eachFrame(f) {
-  let frame = 0;
-  let timer = 0;
-  const run = () => { cancelAnimationFrame(frame); clearTimeout(timer); frame = timer = 0; f(); };
   return () => {
+    due.add(f);
     if (timer) return;
-    frame = requestAnimationFrame(run);
-    timer = setTimeout(run, 250);
+    frame = requestAnimationFrame(flush);
+    timer = setTimeout(flush, 250);
   };
 }
 

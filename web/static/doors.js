@@ -3,6 +3,8 @@ import { arrange, byId, count, h, say, svg } from "./dom.js";
 import { ownerOf, paint } from "./slots.js";
 import { judge } from "./words.js";
 
+const MANY = 8; // more stand in several rows
+
 export function showDoors(session, trace, street, cluster) {
   const list = byId("doors");
   const doors = new Map();
@@ -12,7 +14,10 @@ export function showDoors(session, trace, street, cluster) {
     const shown = trace.shown ?? trace.attempts.at(-1);
     const wrong = new Set((shown?.requests ?? []).filter((r) => judge(r, shown.sid).stranger).map((r) => r.slot));
     const lives = shown ? ownerOf(shown.sid) : null;
-    arrange(list, street.slots.map((slot) => {
+    const slots = [...new Set(cluster.workers.map((worker) => worker.slot))].sort((a, b) => a - b);
+    byId("street").classList.toggle("many", slots.length > MANY);
+    for (const slot of doors.keys()) if (!slots.includes(slot)) doors.delete(slot);
+    arrange(list, slots.map((slot) => {
       if (!doors.has(slot)) doors.set(slot, door(slot));
       const one = doors.get(slot);
       one.show(cluster.of(slot) ?? {}, { mine: slot === mine, wrong: wrong.has(slot), lives: slot === lives });
@@ -23,12 +28,11 @@ export function showDoors(session, trace, street, cluster) {
   cluster.addEventListener("change", () => {
     street.has([...new Set(cluster.workers.map((worker) => worker.slot))]);
     warn(cluster.warnings);
-    note(street, cluster);
+    note(cluster);
     render();
   });
   session.addEventListener("change", render);
   trace.addEventListener("change", () => { render(); cluster.soon(); });
-  street.addEventListener("change", render);
   render();
   cluster.ask();
 }
@@ -41,10 +45,9 @@ function warn(warnings) {
   list.replaceChildren(...warnings.map((text) => h("li", {}, String(text))));
 }
 
-function note(street, { workers, engine }) {
+function note({ workers, engine }) {
   const sum = (what) => workers.reduce((all, worker) => all + (worker[what] || 0), 0);
-  const more = street.hidden > 0 ? `${street.hidden} more not drawn. ` : "";
-  say(byId("street-note"), `${more}So far ${sum("forwarded")} forwarded, ${sum("refused")} refused.`);
+  say(byId("street-note"), `So far ${sum("forwarded")} forwarded, ${sum("refused")} refused.`);
   if (engine) say(byId("foot-note"), `Engine: ${engine}.`);
 }
 

@@ -19,6 +19,7 @@ export function showLog(chat, session, fate) {
   const earlier = h("li", { class: "entry earlier", hidden: true }, more);
   let [from, to] = [0, 0];
   let stuck = true; // to the end
+  let down = false; // go there
   let unread = 0;
   list.append(earlier);
 
@@ -79,7 +80,8 @@ export function showLog(chat, session, fate) {
     }
     earlier.hidden = from === 0;
     byId("log-empty").hidden = entries.length + waiting.size > 0;
-    if (stuck) toEnd();
+    if (down) toEnd();
+    down = false;
     say(jump, `${count(unread, "new message")} ↓`);
     jump.hidden = unread === 0;
   });
@@ -97,8 +99,8 @@ export function showLog(chat, session, fate) {
     const known = waiting.get(entry.id);
     if (known) return Object.assign(known, { state: entry.state, error: entry.error });
     const { id, text, state, error } = entry;
+    stuck = down = true;
     waiting.set(id, { id, text, state, error, name: chat.name ?? (chat.me.name || "You"), slot: chat.slot, at: Date.now() });
-    stuck = true;
   }
 
   function reset() {
@@ -107,7 +109,7 @@ export function showLog(chat, session, fate) {
     entries.length = from = to = unread = 0;
     waiting.clear();
     chat.waiting().forEach(wait);
-    stuck = true;
+    stuck = down = true;
     render();
   }
 
@@ -143,7 +145,7 @@ export function showLog(chat, session, fate) {
   session.root.on("disconnect", render);
   fate.addEventListener("told", ({ detail }) => { if (detail.yours) line(detail.text, "fate"); });
 
-  jump.addEventListener("click", () => { stuck = true; render(); log.focus(); });
+  jump.addEventListener("click", () => { stuck = down = true; render(); log.focus(); });
   more.addEventListener("click", () => {
     stuck = false;
     const first = Math.max(0, from - STEP);
@@ -166,6 +168,9 @@ export function showLog(chat, session, fate) {
     stuck = to === entries.length;
     render();
   }, { passive: true });
-  new ResizeObserver(() => { if (stuck) toEnd(); }).observe(log);
+  // Told of growth when the frame is laid out, which following it from render() would make happen once more.
+  const grown = new ResizeObserver(() => { if (stuck) toEnd(); });
+  grown.observe(log);
+  grown.observe(list);
   reset();
 }

@@ -12,14 +12,14 @@ const day = new Intl.DateTimeFormat(english, { weekday: "long", day: "numeric", 
 
 /**
  * Draws an entry and returns its element:
- *   {line}                                    a line between messages
+ *   {line, kind}                              a line between messages
  *   {offset, id, name, slot, text, at}        a stored message
  *   {id, name, slot, text, at, state, error}  one of ours that is not stored
  * One that was drawn keeps its element and its text, so that nothing flickers, and nothing is read out twice, when
  * what was waiting is stored. before is the last message above, or null; adjacent: nothing is between the two.
  */
 export function draw(entry, before, adjacent, retry) {
-  if (entry.line) return (entry.el ??= h("li", { class: "entry" }, divider(entry.line)));
+  if (entry.line) return (entry.el ??= h("li", { class: "entry" }, divider(entry.line, entry.kind)));
   entry.el ??= h("li", { class: "entry" }, h("div", { class: "msg" }, ...body(String(entry.text))));
   const msg = entry.el.querySelector(".msg");
   const today = before !== null && sameDay(before.at, entry.at);
@@ -33,15 +33,24 @@ export function draw(entry, before, adjacent, retry) {
   msg.dataset.id = entry.id;
   if (entry.offset) msg.dataset.offset = entry.offset;
   msg.dataset.state = entry.state ?? "sent";
+  msg.classList.toggle("away", entry.state === "pending" && entry.away);
   setFate(entry, msg, retry);
   return entry.el;
 }
 
-const divider = (text) => h("p", { class: "divider" }, h("span", {}, text));
+const divider = (text, kind) => h("p", { class: kind ? `divider ${kind}` : "divider" }, h("span", {}, text));
 
 function sameDay(a, b) {
   const [one, other] = [new Date(a), new Date(b)];
   return one.getDate() === other.getDate() && one.getMonth() === other.getMonth() && one.getFullYear() === other.getFullYear();
+}
+
+// Formatting takes longer than all the rest, and messages come by the minute.
+let lately = { at: 0, text: "" };
+function minute(at) {
+  const start = Math.floor(at / 60_000) * 60_000;
+  if (lately.at !== start) lately = { at: start, text: clock.format(start) };
+  return lately.text;
 }
 
 function setDay(entry, msg, shown) {
@@ -57,7 +66,7 @@ function setHead(entry, msg, shown) {
   const who = `${entry.slot} ${entry.name}`;
   if (!shown) return now?.remove();
   const at = new Date(entry.at);
-  const time = h("time", { datetime: at.toISOString() }, clock.format(at));
+  const time = h("time", { datetime: at.toISOString() }, minute(entry.at));
   if (now?.dataset.who === who) return now.lastElementChild.replaceWith(time);
   now?.remove();
   msg.prepend(h("p", { class: "msg-head", "data-who": who },

@@ -1,6 +1,6 @@
 // What was said while nobody looked: in the title of a hidden tab, and on the button by which a narrow page, where the
 // chat is far below, leads there.
-import { byId, say } from "./dom.js";
+import { byId, eachFrame, say } from "./dom.js";
 
 export function showNotice(chat, session) {
   const section = byId("chat");
@@ -9,12 +9,13 @@ export function showNotice(chat, session) {
   let unseen = 0;
   let inView = false;
 
-  function render() {
+  const render = eachFrame(() => {
     if (inView && !document.hidden) unseen = 0;
     say(button, unseen ? `Chat · ${unseen} new` : "Chat");
     button.hidden = inView || !session.state.wanted;
-    document.title = unseen && document.hidden ? `(${unseen}) ${title}` : title;
-  }
+    const now = unseen && document.hidden ? `(${unseen}) ${title}` : title;
+    if (document.title !== now) document.title = now;
+  });
   chat.addEventListener("said", ({ detail }) => {
     if (inView && !document.hidden) return;
     unseen += detail.filter((message) => !message.mine && !message.past).length;

@@ -52,11 +52,15 @@ function update(el, { n }, self) {
 export function showTyping(chat, session) {
   const el = byId("typing");
   const now = new Map(); // name → timer
+  let told = "";
 
   const render = eachFrame(() => {
-    if (session.state.wanted && !chat.here) return say(el, chat.slot === undefined ? "" : "No connection: what you send waits here.");
-    const names = [...now.keys()];
-    if (!names.length) return el.replaceChildren();
+    const away = session.state.wanted && !chat.here && chat.slot !== undefined;
+    const names = away ? [] : [...now.keys()];
+    const tells = JSON.stringify([away, names.slice(0, 2), names.length]);
+    if (tells === told) return;
+    told = tells;
+    if (!names.length) return el.replaceChildren(away ? "No connection: what you send waits here." : "");
     const shown = names.slice(0, 2).flatMap((name, i) => (i ? [" and ", h("bdi", {}, name)] : [h("bdi", {}, name)]));
     const rest = names.length > 2 ? ` and ${names.length - 2} more` : "";
     el.replaceChildren(...shown, `${rest} ${names.length === 1 ? "is" : "are"} typing…`);

@@ -1,5 +1,4 @@
 // The columns that the doors and the requests below them share: one lane per worker.
-import { byId } from "./dom.js";
 import { ownerOf } from "./slots.js";
 
 const LANES = 8; // more would be too narrow to read: then only the doors that matter get a lane
@@ -37,9 +36,6 @@ export class Street extends EventTarget {
     this.hidden = all.length - slots.length;
     if (slots.join() === this.slots.join()) return;
     this.slots = slots;
-    const section = byId("street");
-    section.style.setProperty("--n", Math.max(1, slots.length));
-    section.classList.toggle("many", slots.length > 5);
     this.dispatchEvent(new Event("change"));
   }
 }

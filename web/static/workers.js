@@ -58,7 +58,7 @@ function row({ slot }, press) {
     el.dataset.state = worker.state ?? "–";
     say(pid, worker.pid ? `pid ${worker.pid}` : "");
     for (const [of, cell] of Object.entries(cells)) say(cell, String(worker[of] ?? "–"));
-    for (const button of buttons) button.disabled = !alone || worker.state === "given up";
+    for (const button of buttons) button.disabled = !alone || ["given up", "unknown"].includes(worker.state);
   }
   return { el, show };
 }
