@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -10,15 +11,58 @@ import (
 	"github.com/samedoor/samedoor/internal/clustertest"
 )
 
-// A worker dies while people talk: its client comes back by itself, and what
-// anybody said is there once, in one order, for all.
+// Each worker dies in turn, while people talk and type: their clients come
+// back by themselves, what anybody said is there once, in one order for all,
+// what they were writing is still there, and the page says what happened.
 func TestWorkerKilled(t *testing.T) {
 	eachSticky(t, func(t *testing.T, c *clustertest.Cluster) {
 		ann, bob := apart(t, c, "Ann", "Bob")
 		talk := &talk{ann: ann, bob: bob}
-		pid := c.Worker(bob.slot())
-		talk.on(3) // the last word is Bob's, and perhaps not acknowledged yet
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		hit := 0
+		for slot := range 4 {
+			draft := map[*visitor]string{ann: fmt.Sprintf("Ann's half a sentence %d", slot), bob: fmt.Sprintf("Bob's half a sentence %d", slot)}
+			talk.on(2) // the last word is Bob's, and perhaps not acknowledged yet
+			for _, v := range []*visitor{ann, bob} {
+				v.must(v.box().PressSequentially(draft[v]))
+			}
+			pid := c.Worker(slot)
+			held := map[*visitor]bool{ann: ann.slot() == slot, bob: bob.slot() == slot}
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range []*visitor{ann, bob} {
+				v.must(v.box().PressSequentially(", and")) // whatever happens to the session
+				draft := draft[v] + ", and"
+				if held[v] {
+					hit++
+					v.must(v.expect(v.Locator("#fate"), 20*time.Second).ToContainText(fmt.Sprintf("Worker %d, which held your session, ended, and another took its place. You reconnected to", slot)))
+					v.must(v.expect(v.Locator("#fate"), soon).ToContainText("nothing was lost."))
+				}
+				v.connected(20 * time.Second)
+				v.must(v.expect(v.box(), soon).ToHaveValue(draft))
+				v.must(v.box().Press("Enter"))
+				talk.said = append(talk.said, draft)
+				v.must(v.expect(v.box(), soon).ToHaveValue(""))
+			}
+			clustertest.Until(t, 20*time.Second, "the worker has a successor", func() bool {
+				var s clustertest.Status
+				return c.Get("/cluster", &s) == nil && s.Workers[slot].PID != pid && s.Workers[slot].State == "ready"
+			})
+		}
+		if hit < 2 {
+			t.Errorf("%d sessions were hit by the death of all workers", hit)
+		}
+		talk.check(t, c)
+	})
+}
+
+// What is said while one's worker is dead waits, and goes out once one is back.
+func TestSaidWhileAway(t *testing.T) {
+	eachSticky(t, func(t *testing.T, c *clustertest.Cluster) {
+		ann, bob := apart(t, c, "Ann", "Bob")
+		talk := &talk{ann: ann, bob: bob}
+		talk.on(3)
+		if err := syscall.Kill(c.Worker(bob.slot()), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		bob.must(bob.expect(bob.GetByTestId("transport"), soon).ToHaveText("disconnected"))
@@ -27,10 +71,6 @@ func TestWorkerKilled(t *testing.T) {
 		talk.alone(5)
 		bob.connected(15 * time.Second)
 		talk.on(3)
-
-		if again := c.Worker(bob.slot()); again == pid {
-			t.Errorf("worker %d still has pid %d, which was killed", bob.slot(), pid)
-		}
 		talk.check(t, c)
 	})
 }
@@ -109,6 +149,22 @@ func (k *talk) check(t *testing.T, c *clustertest.Cluster) {
 		for _, text := range k.said {
 			if texts[text] != 1 {
 				t.Errorf("%s sees %q %d times", who, text, texts[text])
+			}
+		}
+		for _, whose := range []string{"Ann's", "Bob's"} {
+			var said, heard []string
+			for _, text := range k.said {
+				if strings.HasPrefix(text, whose) {
+					said = append(said, text)
+				}
+			}
+			for _, m := range seen {
+				if strings.HasPrefix(m.Text, whose) {
+					heard = append(heard, m.Text)
+				}
+			}
+			if !slices.Equal(said, heard) {
+				t.Errorf("%s sees %s words as %q, they were %q", who, whose, heard, said)
 			}
 		}
 		if len(seen) != len(k.said) {

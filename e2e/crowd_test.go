@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"sync"
@@ -76,12 +77,12 @@ func (g *guest) emit(t *testing.T, event string, args ...any) {
 	g.write(t, "42"+string(b))
 }
 
-func (g *guest) say(t *testing.T, id, text string) {
+func (g *guest) say(t *testing.T, text string) {
 	t.Helper()
-	g.emit(t, "chat", map[string]string{"id": id, "text": text})
+	g.emit(t, "chat", map[string]string{"id": rand.Text(), "text": text})
 }
 
-// talk lets the guests take turns in saying n things, no faster than the pace.
+// talkAll lets the guests take turns in saying n things, no faster than the pace.
 func talkAll(t *testing.T, guests []*guest, n int, pace time.Duration, text func(i int) string) {
 	t.Helper()
 	tick := time.NewTicker(pace)
@@ -90,6 +91,6 @@ func talkAll(t *testing.T, guests []*guest, n int, pace time.Duration, text func
 		<-tick.C
 		g := guests[i%len(guests)]
 		g.emit(t, "typing", map[string]bool{"on": true})
-		g.say(t, fmt.Sprintf("%s %d", t.Name(), i), text(i))
+		g.say(t, text(i))
 	}
 }

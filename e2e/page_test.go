@@ -92,7 +92,7 @@ func TestPageOfServer(t *testing.T) {
 func (v *visitor) tabTo(name string) {
 	v.t.Helper()
 	var met []string
-	for range 40 {
+	for range 80 {
 		v.must(v.Keyboard().Press("Tab"))
 		focused, err := v.Evaluate(`() => {
 			const el = document.activeElement;

@@ -1,7 +1,7 @@
 // The conversation. What was said stands in the room's order; what is still ours to deliver stands below it. Thousands of
 // entries are remembered, and the latest few hundred drawn: whoever reads at the end has no more, however much is said.
 import { byId, count, eachFrame, h, say } from "./dom.js";
-import { draw } from "./message.js";
+import { draw, measure } from "./message.js";
 
 const DRAWN = 200; // entries, for who reads at the end
 const STEP = 200; // more for who asks for earlier ones
@@ -169,7 +169,10 @@ export function showLog(chat, session, fate) {
     render();
   }, { passive: true });
   // Told of growth when the frame is laid out, which following it from render() would make happen once more.
-  const grown = new ResizeObserver(() => { if (stuck) toEnd(); });
+  const grown = new ResizeObserver(() => {
+    measure(list);
+    if (stuck) toEnd();
+  });
   grown.observe(log);
   grown.observe(list);
   reset();

@@ -3,8 +3,8 @@ import { h, say } from "./dom.js";
 import { tag } from "./slots.js";
 
 const TOGETHER = 2 * 60_000; // ms within which one person's messages share a head
-const LONG = 480; // characters, or
-const LINES = 9; // lines, from which on a message is shown in part
+const LONG = 200; // characters, or
+const LINES = 6; // lines, from which on a message may be too high to be shown as a whole
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const english = navigator.languages?.find((one) => one.startsWith("en")) ?? "en-GB"; // as all of the page is
@@ -78,7 +78,7 @@ function body(text) {
   if (text.length <= LONG && text.split("\n", LINES + 1).length <= LINES) return [words];
   words.classList.add("cut");
   const button = h("button", {
-    type: "button", class: "whole", "aria-expanded": "false",
+    type: "button", class: "whole", "aria-expanded": "false", hidden: true,
     onclick: () => {
       const cut = words.classList.toggle("cut");
       button.setAttribute("aria-expanded", String(!cut));
@@ -86,6 +86,12 @@ function body(text) {
     },
   }, "Show all of it");
   return [words, button];
+}
+
+/** Offers all of a message where part of it is cut off. To be called when list is laid out. */
+export function measure(list) {
+  const cut = [...list.querySelectorAll(".msg-text.cut")].map((words) => [words.nextElementSibling, words.scrollHeight <= words.clientHeight + 1]);
+  for (const [button, whole] of cut) button.hidden = whole;
 }
 
 function setFate(entry, msg, retry) {

@@ -1,5 +1,5 @@
-// What was said while nobody looked: in the title of a hidden tab, and on the button by which a narrow page, where the
-// chat is far below, leads there.
+// What was said while nobody looked: in the title of a hidden tab, and on the button that leads to the chat where it is
+// out of sight.
 import { byId, eachFrame, say } from "./dom.js";
 
 export function showNotice(chat, session) {

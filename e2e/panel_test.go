@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/playwright-community/playwright-go"
+
+	"github.com/samedoor/samedoor/internal/clustertest"
+)
+
+// row is a worker's in the panel.
+func (v *visitor) row(slot int) playwright.Locator {
+	return v.GetByTestId("cluster").Locator(fmt.Sprintf(`tr[data-slot="%d"]`, slot))
+}
+
+// The panel tells what /cluster does.
+func TestPanel(t *testing.T) {
+	t.Parallel()
+	c := start(t, "redis") // which forwards
+	v := visit(t, c, 1, "/page#panel")
+	v.connect()
+	clustertest.Until(t, 20*time.Second, "the panel's numbers are those of /cluster", func() bool {
+		var all struct {
+			Workers []map[string]any
+		}
+		v.must(c.Get("/cluster", &all))
+		forwarded := 0.0
+		for _, w := range all.Workers {
+			forwarded += w["forwarded"].(float64)
+			for _, name := range []string{"state", "sessions", "restarts", "forwarded", "refused"} {
+				cell, err := v.row(int(w["slot"].(float64))).Locator("[data-of=" + name + "]").TextContent()
+				v.must(err)
+				if cell != fmt.Sprint(w[name]) {
+					return false
+				}
+			}
+		}
+		return forwarded > 0
+	})
+
+	// Folded, or out of sight, it asks for nothing by itself.
+	asked := 0
+	v.OnRequest(func(r playwright.Request) {
+		if r.URL() == c.URL+"/cluster" {
+			v.note(func() { asked++ })
+		}
+	})
+	count := func() (n int) { v.note(func() { n = asked }); return n }
+	clustertest.Until(t, 10*time.Second, "it asks again", func() bool { _ = v.text("worker"); return count() > 0 })
+	v.must(v.Locator("#requests > summary").Click()) // what requests do is a reason to ask, too
+	v.must(v.Locator("#workers > summary").Click())
+	time.Sleep(time.Second)
+	before := count()
+	time.Sleep(7 * time.Second)
+	if after := count(); after != before {
+		t.Errorf("folded, the panel asked %d times", after-before)
+	}
+}
+
+// Workers are killed and restarted by keyboard, and the page tells what it
+// meant for oneself.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	c := start(t, "master")
+	v := visit(t, c, 1, "/page#demo")
+	v.connect()
+	v.say("before")
+	v.sees(soon, "before")
+	mine := v.slot()
+	other := (mine + 1) % 4
+	fate := v.Locator("#fate")
+	restarts := func(slot, n int) {
+		t.Helper()
+		v.must(v.expect(v.row(slot).Locator("[data-of=restarts]"), 20*time.Second).ToHaveText(strconv.Itoa(n)))
+		v.must(v.expect(v.row(slot).Locator("[data-of=state]"), 20*time.Second).ToHaveText("ready"))
+	}
+
+	v.must(v.box().Fill("a draft"))
+	pid := c.Worker(mine)
+	v.tabTo(fmt.Sprintf("Kill worker %d", mine))
+	v.must(v.Keyboard().Press("Enter"))
+	v.must(v.expect(fate, 20*time.Second).ToContainText(fmt.Sprintf("Worker %d, which held your session, was killed. You reconnected to its successor after", mine)))
+	v.must(v.expect(fate, soon).ToContainText("nothing was lost."))
+	v.must(v.expect(v.GetByTestId("messages"), soon).ToContainText("which held your session, was killed"))
+	v.must(v.expect(v.box(), soon).ToHaveValue("a draft"))
+	v.connected(soon)
+	restarts(mine, 1)
+	if c.Worker(mine) == pid {
+		t.Error("the worker was not killed")
+	}
+	v.axe("after a kill")
+
+	sid := v.text("sid")
+	for i, order := range []string{"Kill", "Restart"} {
+		v.must(v.button(fmt.Sprintf("%s worker %d", order, other)).Focus())
+		v.must(v.Keyboard().Press("Space"))
+		v.must(v.expect(fate, 20*time.Second).ToHaveText(fmt.Sprintf("Worker %d was %s; its successor is ready. Your session lives in worker %d and did not notice.",
+			other, map[string]string{"Kill": "killed", "Restart": "restarted"}[order], mine)))
+		restarts(other, i+1)
+	}
+	if got := v.text("sid"); got != sid {
+		t.Errorf("the session went from %s to %s", sid, got)
+	}
+
+	v.must(v.button(fmt.Sprintf("Restart worker %d", mine)).Press("Enter"))
+	v.must(v.expect(fate, 20*time.Second).ToContainText(fmt.Sprintf("Worker %d, which held your session, was restarted.", mine)))
+	v.connected(soon)
+	v.must(v.box().Press("Enter"))
+	v.sees(soon, "a draft")
+	v.note(func() {
+		for _, line := range v.console {
+			t.Logf("console: %s", line)
+		}
+	})
+}
+
+// Without --demo nobody is offered what would be refused.
+func TestNoDemo(t *testing.T) {
+	t.Parallel()
+	c := start(t, "master", "--no-demo")
+	v := visit(t, c, 1, "/page")
+	v.connect()
+	v.must(v.expect(v.row(0).Locator("[data-of=state]"), soon).ToHaveText("ready"))
+	if n, err := v.GetByTestId("cluster").GetByRole("button").Count(); err != nil || n > 0 {
+		t.Errorf("%d buttons, %v", n, err)
+	}
+}
+
+// Sixteen workers: each with its number, on any screen.
+func TestManyWorkers(t *testing.T) {
+	t.Parallel()
+	c := start(t, "master", "--workers", "16")
+	for _, width := range []int{320, 1280} {
+		v := visit(t, c, 1, "/page#many", playwright.BrowserNewContextOptions{Viewport: &playwright.Size{Width: width, Height: 800}})
+		v.connect()
+		_, err := v.Evaluate(`() => { document.getElementById("workers").open = true; }`)
+		v.must(err)
+		v.must(v.expect(v.GetByTestId("workers").Locator("li"), soon).ToHaveCount(16))
+		for slot := range 16 {
+			v.must(v.expect(v.row(slot).Locator(".tag"), soon).ToHaveText("worker " + strconv.Itoa(slot)))
+			v.must(v.expect(v.row(slot).Locator("[data-of=state]"), 20*time.Second).ToHaveText("ready"))
+		}
+		v.fits("with 16 workers")
+		v.axe("with 16 workers")
+	}
+}
