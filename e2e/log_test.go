@@ -48,7 +48,7 @@ func TestAway(t *testing.T) {
 			}
 			bob.network.Down()
 			bob.must(bob.expect(bob.GetByTestId("transport"), soon).ToHaveText("disconnected"))
-			bob.must(bob.expect(bob.Locator("#typing"), soon).ToHaveText("No connection: what you send waits here."))
+			bob.must(bob.expect(bob.Locator("#typing"), soon).ToHaveText("No connection: messages wait."))
 			bob.say("from afar")
 			waits := bob.GetByTestId("messages").Locator(`[data-state="pending"]`)
 			bob.must(bob.expect(waits, soon).ToContainText("Waits for the connection"))

@@ -23,7 +23,13 @@ func TestSmooth(t *testing.T) {
 	v.connect()
 	guests := crowd(t, c, "crowd", members)
 	v.must(v.expect(v.Locator("#people-count"), 30*time.Second).ToContainText(fmt.Sprintf("%d here", members+1)))
-	v.must(v.expect(v.GetByTestId("members").GetByText("+151 more"), soon).ToBeVisible())
+	v.must(v.expect(v.button("+151 more"), soon).ToBeVisible())
+
+	v.must(v.button("+151 more").Press("Enter"))
+	v.must(v.expect(v.GetByTestId("members").Locator("li"), soon).ToHaveCount(members+1))
+	v.must(v.button("show fewer").Press("Enter"))
+	v.must(v.expect(v.GetByTestId("members").Locator("li"), soon).ToHaveCount(50))
+	v.axe("in a crowd")
 
 	// The test's own recording works in the page, too.
 	v.must(v.Context().Tracing().Stop())

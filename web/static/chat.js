@@ -42,7 +42,12 @@ export class Chat extends EventTarget {
     this.socket.on("chat", (message) => this.#said([message]));
     this.socket.on("presence", (change) => this.#presence(change));
     this.socket.on("typing", ({ name, on } = {}) => this.#emit("typing", { name: String(name), on: on === true }));
-    this.socket.on("disconnect", () => { this.#here = false; });
+    this.socket.on("disconnect", () => {
+      this.#here = false;
+      this.people.clear();
+      this.count = 0;
+      this.#emit("people");
+    });
   }
 
   get here() {

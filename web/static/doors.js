@@ -68,7 +68,7 @@ function door(slot) {
     el.classList.toggle("wrong", wrong);
     el.classList.toggle("lives", lives && !mine);
     say(yours, mine ? "yours" : wrong ? "wrong" : lives ? "owner" : "");
-    for (const [name, span] of Object.entries(facts)) say(span, String(worker[name] ?? "–"));
+    for (const [name, span] of Object.entries(facts)) say(span, String(worker[name] ?? "–").replace("unknown", "?"));
     const holds = Number.isInteger(worker.sessions) ? `, ${count(worker.sessions, "session")}` : "";
     say(words, `Worker ${slot}${mine ? ", holds your session" : wrong ? ", the wrong door" : ""}: port ${worker.port ?? "unknown"}, ${state}${holds}`);
   }

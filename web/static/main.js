@@ -53,7 +53,7 @@ showFate(fate);
 
 chat.attach(session);
 showLog(chat, session, fate);
-showPeople(chat, session);
+showPeople(chat);
 showTyping(chat, session);
 showNotice(chat, session);
 composer(chat, session, tab);

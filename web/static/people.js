@@ -5,12 +5,11 @@ import { tag } from "./slots.js";
 const SHOWN = 50; // the latest; a button shows all that are known
 const TYPING = 6000; // ms after which somebody who said nothing more has stopped
 
-export function showPeople(chat, session) {
+export function showPeople(chat) {
   const list = byId("members");
   const number = byId("people-count");
   const drawn = new Map(); // key → element: who stays keeps theirs
-  const button = h("button", { type: "button", class: "more", onclick: () => { all = !all; render(); } });
-  const rest = h("li", { class: "member" }, button);
+  const more = byId("people-more");
   let all = false;
 
   const render = eachFrame(() => {
@@ -23,12 +22,13 @@ export function showPeople(chat, session) {
       if (!drawn.has(key)) drawn.set(key, member(chat.people.get(key)));
       return update(drawn.get(key), chat.people.get(key), key === self);
     });
-    const hidden = chat.count - [...shown].reduce((sum, key) => sum + chat.people.get(key).n, 0);
-    if (hidden > 0 || keys.length > SHOWN) els.push(rest);
-    button.disabled = keys.length <= SHOWN;
-    say(button, all ? (hidden > 0 ? `+${hidden} more · show fewer` : "show fewer") : `+${hidden} more`);
-    button.setAttribute("aria-expanded", String(all));
     arrange(list, els);
+    list.classList.toggle("all", all && keys.length > SHOWN);
+
+    const hidden = chat.count - [...shown].reduce((sum, key) => sum + chat.people.get(key).n, 0);
+    more.hidden = keys.length <= SHOWN;
+    say(more, all ? "show fewer" : `+${hidden} more`);
+    more.setAttribute("aria-expanded", String(all));
 
     const doors = new Set([...chat.people.values()].map((one) => one.slot)).size;
     say(number, !chat.here ? "Not connected" : chat.count === 1 ? "You are alone here" : `${chat.count} here, through ${count(doors, "door")}`);
@@ -36,9 +36,9 @@ export function showPeople(chat, session) {
     if (list.scrollHeight > list.clientHeight) list.tabIndex = 0;
     else list.removeAttribute("tabindex");
   });
+  more.addEventListener("click", () => { all = !all; render(); });
   chat.addEventListener("people", render);
   chat.addEventListener("room", render);
-  session.root.on("disconnect", () => { chat.people.clear(); chat.count = 0; render(); });
 }
 
 const member = ({ name, slot }) => h("li", { class: "member" }, tag(slot), h("bdi", {}, name), h("span", { class: "dim" }));
@@ -60,7 +60,7 @@ export function showTyping(chat, session) {
     const tells = JSON.stringify([away, names.slice(0, 2), names.length]);
     if (tells === told) return;
     told = tells;
-    if (!names.length) return el.replaceChildren(away ? "No connection: what you send waits here." : "");
+    if (!names.length) return el.replaceChildren(away ? "No connection: messages wait." : "");
     const shown = names.slice(0, 2).flatMap((name, i) => (i ? [" and ", h("bdi", {}, name)] : [h("bdi", {}, name)]));
     const rest = names.length > 2 ? ` and ${names.length - 2} more` : "";
     el.replaceChildren(...shown, `${rest} ${names.length === 1 ? "is" : "are"} typing…`);
