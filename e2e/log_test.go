@@ -174,7 +174,7 @@ func TestDays(t *testing.T) {
 	c := start(t, "master")
 	v := visit(t, c, 1, "/page#days", playwright.BrowserNewContextOptions{TimezoneId: playwright.String("Europe/Berlin"), Locale: playwright.String("en-GB")})
 	out, err := v.Evaluate(`async () => {
-		const { draw } = await import("/static/message.js");
+		const { draw } = await import(new URL("message.js", document.querySelector("script[type=module]").src));
 		const at = (text) => new Date(text).getTime();
 		const entries = ["2026-03-01T20:00:00Z", "2026-03-01T22:59:30Z", "2026-03-01T23:00:10Z", "2026-03-01T23:00:20Z", "2027-03-01T23:00:20Z"]
 			.map((time, i) => ({ offset: String(i), id: String(i), name: "Ann", slot: 1, text: "x", at: at(time) }));

@@ -53,9 +53,9 @@ func TestSmooth(t *testing.T) {
 	}
 }
 
-// traced is what a page's main thread did, its events counted without what
+// work is what a page's main thread did, its events counted without what
 // they contain, as the browser's performance panel does.
-type traced struct {
+type work struct {
 	cpu     map[string]time.Duration // script, layout, paint
 	frames  int
 	longest time.Duration // on the clock
@@ -69,7 +69,7 @@ var kinds = map[string]string{
 }
 
 // record traces what f lets the page do.
-func record(t *testing.T, v *visitor, f func()) traced {
+func record(t *testing.T, v *visitor, f func()) work {
 	t.Helper()
 	browser := pwtest.Browser(t)
 	v.must(browser.StartTracing(playwright.BrowserStartTracingOptions{Page: v.Page, Categories: []string{"devtools.timeline", "disabled-by-default-devtools.timeline", "v8", "toplevel"}}))
@@ -102,7 +102,7 @@ func record(t *testing.T, v *visitor, f func()) traced {
 	events := threads[busiest]
 	slices.SortStableFunc(events, func(a, b event) int { return cmp.Or(cmp.Compare(a.TS, b.TS), cmp.Compare(b.Dur, a.Dur)) })
 
-	sum := traced{cpu: map[string]time.Duration{}}
+	sum := work{cpu: map[string]time.Duration{}}
 	var open []event
 	for _, e := range events {
 		for len(open) > 0 && open[len(open)-1].TS+open[len(open)-1].Dur <= e.TS {

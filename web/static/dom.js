@@ -61,26 +61,32 @@ export function whileVisible(ms, f) {
   return () => { clearInterval(timer); document.removeEventListener("visibilitychange", onChange); };
 }
 
+const APART = 50; // ms: twenty times a second is as often as anybody can follow, and every frame costs
+
 const due = new Set();
 let frame = 0;
 let timer = 0;
+let last = -APART;
 
 function flush() {
   cancelAnimationFrame(frame);
   clearTimeout(timer);
-  timer = 0;
+  frame = timer = 0;
+  last = performance.now();
   const now = [...due];
   due.clear();
   for (const f of now) f();
 }
 
-/** Returns a function after whose call f runs in the next frame: once, however often it is called. A hidden page has no frames, and waits for a timer. */
+/** Returns a function after whose call f runs in one of the next frames: once, however often it is called. A hidden page has no frames, and waits for a timer. */
 export function eachFrame(f) {
   return () => {
     due.add(f);
     if (timer) return;
-    frame = requestAnimationFrame(flush);
-    timer = setTimeout(flush, 250);
+    const rest = Math.max(0, last + APART - performance.now());
+    const inFrame = () => { frame = requestAnimationFrame(flush); timer = setTimeout(flush, 250); };
+    if (rest) timer = setTimeout(inFrame, rest);
+    else inFrame();
   };
 }
 
