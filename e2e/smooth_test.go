@@ -26,7 +26,7 @@ func TestSmooth(t *testing.T) {
 	v.must(v.expect(v.button("+151 more"), soon).ToBeVisible())
 
 	v.must(v.button("+151 more").Press("Enter"))
-	v.must(v.expect(v.GetByTestId("members").Locator("li"), soon).ToHaveCount(members+1))
+	v.must(v.expect(v.GetByTestId("members").Locator("li"), soon).ToHaveCount(members + 1))
 	v.must(v.button("show fewer").Press("Enter"))
 	v.must(v.expect(v.GetByTestId("members").Locator("li"), soon).ToHaveCount(50))
 	v.axe("in a crowd")
