@@ -115,12 +115,12 @@ func (c *ProxyConn) CloseWrite() error {
 }
 
 // NetConn is the connection beneath, of which the header has been read and maybe
-// more: see [ProxyConn.Buffered].
+// more: see [ProxyConn.Unread].
 func (c *ProxyConn) NetConn() net.Conn { return c.Conn }
 
-// Buffered is what was read off the connection together with the header, and
+// Unread is what was read off the connection together with the header, and
 // not yet by Read: it belongs in front of what the connection beneath still has.
-func (c *ProxyConn) Buffered() []byte {
+func (c *ProxyConn) Unread() []byte {
 	c.once.Do(c.header)
 	c.mu.Lock()
 	defer c.mu.Unlock()

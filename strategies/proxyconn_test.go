@@ -109,3 +109,40 @@ func TestProxyListenerSilent(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Who goes on with the connection beneath must not lose what came with the header.
+func TestProxyConnBeneath(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ps, _ := ParseProxies([]string{"127.0.0.1"})
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, v2TCP4+"unread"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ps.Listener(l).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Close()
+	p := got.(*ProxyConn)
+	if _, ok := p.NetConn().(*net.TCPConn); !ok {
+		t.Errorf("beneath is %T", p.NetConn())
+	}
+	if rc, err := p.SyscallConn(); err != nil || rc == nil {
+		t.Error(err)
+	}
+	if p.RemoteAddr().String() != "198.51.100.7:4711" || string(p.Unread()) != "unread" {
+		t.Errorf("%s, %q", p.RemoteAddr(), p.Unread())
+	}
+	var b [2]byte
+	if n, err := p.Read(b[:]); n != 2 || err != nil || string(p.Unread()) != "read" {
+		t.Errorf("%d %v, then %q", n, err, p.Unread())
+	}
+}
