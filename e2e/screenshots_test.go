@@ -87,11 +87,17 @@ func TestScreenshots(t *testing.T) {
 			v.must(v.expect(v.GetByTestId("transport"), soon).ToHaveText("disconnected"))
 			v.say("Anybody there?")
 			shot(v, "away")
+			v.network.Up()
+			v.connected(15 * time.Second)
+			v.tells(v.text("sid"))
+			shot(v, "back")
 
 			v = see(none)
 			v.must(v.button("Connect").Click())
 			v.must(v.expect(v.GetByTestId("timeline").Locator("[data-ok=false]").First(), 10*time.Second).ToBeVisible())
 			shot(v, "failing")
+			v.must(v.mark("[data-ok=false]").Last().Click())
+			shot(v, "opened")
 
 			v = see(redis)
 			v.connect()

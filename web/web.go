@@ -26,8 +26,8 @@ type Site struct {
 	WorkerPort int // port that slot 0 is named by
 	Workers    func() int
 	Page       func(*http.Request) strategies.Page
-	Cluster    func(context.Context) any                           // body of /cluster
-	Trace      func(ctx context.Context, sid string) []trace.Entry // of all workers, oldest first
+	Cluster    func(context.Context) any                                        // body of /cluster
+	Trace      func(ctx context.Context, sid string, since int64) []trace.Entry // of all workers, oldest first
 	Draining   func() bool
 	Share      func(http.Header, *http.Request) // lets pages of the origins that may connect read an answer
 	DemoToken  func(*http.Request) string       // what lets the page asked for give orders; empty: nothing does
@@ -114,7 +114,15 @@ func (s *Site) trace(c *gin.Context) {
 		c.JSON(http.StatusBadRequest, gin.H{"error": "name a session: /trace?sid=… with the Engine.IO sid (socket.io.engine.id)"})
 		return
 	}
-	c.JSON(http.StatusOK, s.Trace(c.Request.Context(), sid))
+	since := int64(0)
+	if v, given := c.GetQuery("since"); given {
+		var err error
+		if since, err = strconv.ParseInt(v, 10, 64); err != nil {
+			c.JSON(http.StatusBadRequest, gin.H{"error": "since is a time in milliseconds since 1970, as in the entries' \"at\""})
+			return
+		}
+	}
+	c.JSON(http.StatusOK, s.Trace(c.Request.Context(), sid, since))
 }
 
 // route answers a page that was rendered in the browser: where to connect.

@@ -53,13 +53,14 @@ func (r *Ring) Add(e Entry) {
 	r.next = (r.next + 1) % len(r.buf)
 }
 
-// Of returns what is remembered of session sid, oldest first; never nil.
-func (r *Ring) Of(sid string) []Entry {
+// Of returns what is remembered of session sid and arrived at or after since
+// (milliseconds since 1970), oldest first; never nil.
+func (r *Ring) Of(sid string, since int64) []Entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	found := []Entry{}
 	for _, e := range r.buf {
-		if e.SID == sid {
+		if e.SID == sid && e.At >= since {
 			found = append(found, e)
 		}
 	}

@@ -16,11 +16,14 @@ func TestRingForgetsTheOldest(t *testing.T) {
 	for i := range 5 {
 		r.Add(Entry{SID: "a", At: int64(i)})
 	}
-	es := r.Of("a")
+	es := r.Of("a", 0)
 	if len(es) != 3 || es[0].At != 2 || es[2].At != 4 {
 		t.Errorf("got %+v", es)
 	}
-	if got := r.Of("b"); got == nil || len(got) != 0 {
+	if es := r.Of("a", 3); len(es) != 2 || es[0].At != 3 {
+		t.Errorf("since 3: %+v", es)
+	}
+	if got := r.Of("b", 0); got == nil || len(got) != 0 {
 		t.Errorf("of an unknown session: %v, want an empty list", got)
 	}
 }
@@ -50,7 +53,7 @@ func record(t *testing.T, target, body, sid string, h http.HandlerFunc) []Entry 
 	rec.Owner(1)
 	h(rec.Writer(), r)
 	rec.End()
-	return ring.Of(sid)
+	return ring.Of(sid, 0)
 }
 
 func TestRequests(t *testing.T) {
@@ -96,7 +99,7 @@ func TestOpenIsFoundByTheSIDItMade(t *testing.T) {
 	io.WriteString(rec.Writer(), "0{}")
 	rec.SetSID("2.x")
 	rec.End()
-	if es := ring.Of("2.x"); len(es) != 1 || es[0].Step != "open" {
+	if es := ring.Of("2.x", 0); len(es) != 1 || es[0].Step != "open" {
 		t.Errorf("got %+v", es)
 	}
 }
@@ -133,7 +136,7 @@ func TestWebSocket(t *testing.T) {
 		c.Close()
 		<-done
 		s.Close()
-		es := ring.Of("s")
+		es := ring.Of("s", 0)
 		step := "upgrade"
 		if sid == "" {
 			step = "open"

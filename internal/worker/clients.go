@@ -77,7 +77,8 @@ func (w *Worker) fromPeers(next http.Handler) http.Handler {
 			writeJSON(rw, w.stats())
 			return
 		case tracePath:
-			writeJSON(rw, w.ring.Of(r.URL.Query().Get("sid")))
+			since, _ := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64) // all, if a worker of another version asks
+			writeJSON(rw, w.ring.Of(r.URL.Query().Get("sid"), since))
 			return
 		case nudgePath:
 			w.engine.nudge(r.URL.Query().Get("sid"))

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/samedoor/samedoor/internal/bus"
@@ -100,16 +101,17 @@ func (w *Worker) describe(ctx context.Context) any {
 	return d
 }
 
-// collect gathers what all workers saw of a session.
-func (w *Worker) collect(ctx context.Context, sid string) []trace.Entry {
-	all := w.ring.Of(sid)
+// collect gathers what all workers saw of a session since a time in
+// milliseconds since 1970.
+func (w *Worker) collect(ctx context.Context, sid string, since int64) []trace.Entry {
+	all := w.ring.Of(sid, since)
 	if sid == "" {
 		return all
 	}
 	var mu sync.Mutex
 	w.eachPeer(ctx, func(_ bus.Worker, to peer) {
 		var theirs []trace.Entry
-		if w.peers.ask(ctx, to, tracePath+"?sid="+url.QueryEscape(sid), &theirs) == nil {
+		if w.peers.ask(ctx, to, tracePath+"?sid="+url.QueryEscape(sid)+"&since="+strconv.FormatInt(since, 10), &theirs) == nil {
 			mu.Lock()
 			defer mu.Unlock()
 			all = append(all, theirs...)

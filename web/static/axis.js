@@ -6,7 +6,7 @@ const STEP = 34; // between two requests in different lanes
 const BREAK = 1000; // ms
 const ROOM = 76; // a break takes this much
 const BAND = 190; // a session's heading needs this much
-const FLAG = 90; // so does what became of it
+const FLAG = 150; // so does what became of it
 const EDGE = 12;
 
 export const WIDTH = { request: 80, frames: 150, more: 80, close: 64 };
@@ -30,8 +30,8 @@ export function layout({ sessions, items }, widths = WIDTH) {
     const width = widths[item.kind];
     const lanes = [item.slot, ...hop(item)];
     if (last) {
-      const passed = Math.max(0, item.at - last.at);
       const fresh = item.sid !== band.session.sid && !bands.some((one) => one.session.sid === item.sid);
+      const passed = Math.max(0, item.at - (fresh ? Math.max(last.at, band.session.lostAt) : last.at));
       const end = Math.max(...free.values());
       if (fresh) {
         x = Math.max(end, band.x + BAND);
@@ -56,8 +56,9 @@ export function layout({ sessions, items }, widths = WIDTH) {
   for (const one of bands) {
     if (one === bands.at(-1)) one.width = Math.max(one.width, BAND);
     const { upgradedAt, fallback } = one.session;
-    one.upgraded = upgradedAt ? Math.min(one.width, xOf(upgradedAt) - one.x) : null;
-    one.fallback = fallback ? Math.min(one.width - FLAG, xOf(fallback) - one.x) : null;
+    const flag = (at) => (at ? Math.max(0, Math.min(one.width - FLAG, xOf(at) - one.x)) : null);
+    one.upgraded = flag(upgradedAt);
+    one.fallback = flag(fallback);
   }
   const width = Math.max(EDGE, ...free.values(), ...bands.map((one) => one.x + one.width)) + EDGE;
   return { width, places, gaps, bands, ticks: ticks(items, places, bands), xOf };

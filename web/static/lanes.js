@@ -17,11 +17,12 @@ import { duration, why } from "./words.js";
 const rem = (x) => `${x / 16}rem`;
 
 export function lanes({ label = "Requests", open = () => {}, tell = () => {}, narrow = () => false } = {}) {
+  const sides = h("div", { class: "tl-sides", "aria-hidden": "true" });
   const rails = h("div", { class: "tl-rails", "aria-hidden": "true" });
   const bands = h("div", { class: "tl-bands", "aria-hidden": "true" });
   const ink = h("div", { class: "tl-ink", "aria-hidden": "true" });
   const list = h("ol", { class: "tl-marks", "aria-label": label });
-  const canvas = h("div", { class: "tl-canvas" }, rails, bands, ink, list);
+  const canvas = h("div", { class: "tl-canvas" }, sides, rails, bands, ink, list);
   const el = h("div", { class: "tl-scroll" }, canvas);
   const marks = new Map(); // id → {li, button, told}
   let items = [];
@@ -29,24 +30,35 @@ export function lanes({ label = "Requests", open = () => {}, tell = () => {}, na
   let widths = WIDTH;
   let at = null; // id of the mark that Tab comes to
   let openId = null;
+  let drawn = "";
 
+  /** Returns whether marks have moved. */
   function show(now, lanesOf) {
     slots = lanesOf;
     widths = narrow() ? NARROW : WIDTH;
     items = now.items.filter((item) => slots.includes(item.slot));
+    const shape = JSON.stringify([slots, widths.request, now.sessions, items.map(({ id, at: when, via }) => [id, when, via])]);
+    if (shape === drawn) { // a count has changed, and nothing else
+      items.forEach(redress);
+      return false;
+    }
+    drawn = shape;
     const plan = layout({ sessions: now.sessions, items }, widths);
     canvas.style.setProperty("--lanes", slots.length);
     canvas.style.width = `calc(var(--side) + ${rem(plan.width)})`;
-    rails.replaceChildren(...slots.map((slot) => rail(slot, now.sessions)));
+    const owner = now.sessions.at(-1)?.owner;
+    sides.replaceChildren(...slots.map((slot) => side(slot, slot === owner)));
+    rails.replaceChildren(...slots.map((slot) => h("div", { class: "tl-rail" })));
     el.classList.toggle("empty", items.length === 0);
     if (!items.length) {
       bands.replaceChildren();
       ink.replaceChildren(...ghosts(slots));
-      return keep(plan);
+    } else {
+      bands.replaceChildren(...plan.bands.map((one) => band(one)), ...plan.gaps.map(gap), ...plan.ticks.map(tick));
+      ink.replaceChildren(...plan.bands.filter(({ session }) => slots.includes(session.owner)).map((one) => home(one, slots)), ...items.flatMap((item) => strokes(item, plan, slots, widths.request)));
     }
-    bands.replaceChildren(...plan.bands.map((one) => band(one)), ...plan.gaps.map(gap), ...plan.ticks.map(tick));
-    ink.replaceChildren(...items.flatMap((item) => strokes(item, plan, slots, widths.request)));
     keep(plan);
+    return true;
   }
 
   function keep(plan) {
@@ -59,11 +71,18 @@ export function lanes({ label = "Requests", open = () => {}, tell = () => {}, na
       one.li.style.left = `calc(var(--side) + ${rem(plan.places.get(item.id))})`;
       one.li.style.width = rem(widths[item.kind]);
       one.li.style.setProperty("--lane", slots.indexOf(item.slot));
-      const told = JSON.stringify([widths.request, item.kind, item.status, item.ms, item.slot, item.via, item.error, item.sent, item.received, item.list?.length]);
-      if (one.told !== told) { one.told = told; dress(one.button, item, widths === NARROW); }
+      redress(item);
       one.button.tabIndex = item.id === at ? 0 : -1;
       if (list.children[i] !== one.li) list.insertBefore(one.li, list.children[i] ?? null);
     });
+  }
+
+  function redress(item) {
+    const one = marks.get(item.id);
+    const told = JSON.stringify([widths.request, item.kind, item.status, item.ms, item.slot, item.via, item.error, item.sent, item.received, item.count]);
+    if (one.told === told) return;
+    one.told = told;
+    dress(one.button, item, widths === NARROW);
   }
 
   function mark(id) {
@@ -105,8 +124,7 @@ export function lanes({ label = "Requests", open = () => {}, tell = () => {}, na
     const one = marks.get(id);
     if (!one) return;
     one.button.focus({ preventScroll: true });
-    const side = rails.firstElementChild?.firstElementChild?.offsetWidth ?? 0;
-    const left = one.li.offsetLeft - side;
+    const left = one.li.offsetLeft - sides.offsetWidth;
     const right = one.li.offsetLeft + one.li.offsetWidth;
     if (left < el.scrollLeft) el.scrollLeft = left - 8;
     else if (right > el.scrollLeft + el.clientWidth) el.scrollLeft = right - el.clientWidth + 8;
@@ -135,7 +153,7 @@ function dress(button, item, narrow) {
   for (const [name, value] of Object.entries(facts)) button.setAttribute(`data-${name}`, value);
   const [title, note] = {
     request: () => [step, narrow ? status || "–" : `${status || "–"} · ${short(ms)}`],
-    more: () => [`+${item.list.length}`, "all well"],
+    more: () => [`+${item.count}`, "all well"],
     frames: () => ["WebSocket", narrow ? `↑ ${item.sent}  ↓ ${item.received}` : `↑ ${item.sent} sent  ↓ ${item.received} received`],
     close: () => ["close", time(ms)],
   }[kind]();
@@ -159,14 +177,13 @@ function ghosts(slots) {
   }), note];
 }
 
-function rail(slot, sessions) {
-  const owner = sessions.at(-1)?.owner === slot;
-  return h("div", { class: owner ? "tl-rail owner" : "tl-rail", "data-hue": hue(slot) },
-    h("span", { class: "tl-side" }, h("span", { class: "tag", "data-hue": hue(slot) }, String(slot)), h("span", { class: "tl-name" }, owner ? "owner" : "worker")));
+function side(slot, owner) {
+  return h("span", { class: owner ? "tl-side owner" : "tl-side", "data-hue": hue(slot) },
+    h("span", { class: "tag", "data-hue": hue(slot) }, String(slot)), h("span", { class: "tl-name" }, owner ? "owner" : "worker"));
 }
 
-function band({ session, x, width, upgraded, fallback }) {
-  const { sid, owner, n, wrong, count, over, reason } = session;
+function band({ session, x, at, width, upgraded, fallback }) {
+  const { sid, owner, n, wrong, count, over, reason, lostAt } = session;
   const el = h("div", { class: `tl-band${wrong ? " wrong" : ""}`, "data-hue": owner === null ? null : hue(owner) },
     h("span", { class: "tl-band-name" }, h("b", {}, n > 1 ? `attempt ${n}` : "session"), " ",
       h("span", { class: "tl-key" }, ownerPart(sid) ? h("b", {}, ownerPart(sid)) : null, sid.slice(ownerPart(sid).length, ownerPart(sid).length + 7), "…"), " ",
@@ -180,7 +197,7 @@ function band({ session, x, width, upgraded, fallback }) {
   };
   if (upgraded !== null) phase(upgraded, "up", "WebSocket");
   else if (fallback !== null) phase(fallback, "fallback", over ? "no WebSocket" : "no WebSocket: stays with polling");
-  if (over) el.append(h("span", { class: "tl-lost" }, reason === "forced close" || reason === "io client disconnect" ? "closed" : "lost"));
+  if (over) el.append(h("span", { class: "tl-lost" }, `${reason === "forced close" ? "closed" : "lost"}${lostAt ? ` +${time(Math.max(0, lostAt - at))}` : ""}`));
   return el;
 }
 
@@ -194,6 +211,15 @@ function gap({ x, width, ms, reconnect }) {
 function tick({ x, text }) {
   const el = h("span", { class: "tl-tick" }, text);
   el.style.left = `calc(var(--side) + ${rem(x)})`;
+  return el;
+}
+
+// While a session lasts, its owner's lane is where its requests belong.
+function home({ session: { owner }, x, width }, slots) {
+  const el = h("span", { class: "tl-home", "data-hue": hue(owner) });
+  el.style.left = `calc(var(--side) + ${rem(x - 8)})`;
+  el.style.width = rem(width + 16);
+  el.style.setProperty("--lane", slots.indexOf(owner));
   return el;
 }
 

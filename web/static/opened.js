@@ -6,26 +6,26 @@ import { duration, why } from "./words.js";
 
 const LATEST = 40; // frames told of
 
-export function opened(box, item, close) {
-  const told = JSON.stringify([item.id, item.status, item.sent, item.received, item.list?.length, item.seen ? 1 : 0]);
+export function opened(box, item, close, heartbeats = true) {
+  const told = JSON.stringify([heartbeats, item.id, item.status, item.sent, item.received, item.count, item.seen ? 1 : 0]);
   if (!box.hidden && box.dataset.told === told) return;
   box.dataset.told = told;
   const button = h("button", { type: "button", class: "quiet", onclick: () => close() }, "Close");
-  box.replaceChildren(h("div", { class: "op-head" }, h("h3", {}, title(item)), button), ...body(item).filter(Boolean));
+  box.replaceChildren(h("div", { class: "op-head" }, h("h3", {}, title(item)), button), ...body(item, heartbeats).filter(Boolean));
   box.hidden = false;
 }
 
 function title(item) {
   if (item.kind === "frames") return "Frames of the WebSocket";
-  if (item.kind === "more") return `${item.list.length} requests that went well`;
+  if (item.kind === "more") return `${item.count} requests that went well`;
   if (item.kind === "close") return "The WebSocket closed";
   return `${item.step}: ${item.method} ${item.status || "unanswered"}`;
 }
 
-function body(item) {
+function body(item, heartbeats) {
   if (item.kind === "more") return more(item);
   if (item.kind === "close") return [facts([["worker", item.slot], ["it lasted", time(item.ms)], ["from the browser", bytes(item.received)], ["to the browser", bytes(item.sent)]])];
-  if (item.kind === "frames") return frames(item);
+  if (item.kind === "frames") return frames(item, heartbeats);
   return request(item);
 }
 
@@ -48,8 +48,8 @@ function request(item) {
   return parts;
 }
 
-function frames(item) {
-  const list = item.list.slice(-LATEST).map(({ dir, text, at }) => ({ dir, at, ...decode(text, dir) }));
+function frames(item, heartbeats) {
+  const list = item.list.map(({ dir, text }) => ({ dir, ...decode(text, dir) })).filter((packet) => heartbeats || !packet.heartbeat).slice(-LATEST);
   return [
     facts([["sent", item.sent], ["received", item.received], ["heartbeats among them", item.heartbeats], ["worker", item.slot]]),
     packets(item.sent + item.received > list.length ? `The latest ${list.length}` : "All of them", list),

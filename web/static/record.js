@@ -10,6 +10,7 @@ const LAST = 120; // …and from its end
 const FRAMES = 100; // frames that are kept; all are counted
 const LENGTH = 2000; // characters of a body or frame
 
+// Tells of "change" (a request, or what became of a session), of "request" (one was answered) and of "frame".
 export class Recorder extends EventTarget {
   #sessions = new Map();
 
@@ -87,7 +88,7 @@ export class Recorder extends EventTarget {
       frames.list.push(seen);
       if (frames.list.length > FRAMES) frames.list.shift();
     }
-    this.changed();
+    this.dispatchEvent(new Event("frame"));
   }
 
   changed() {

@@ -33,7 +33,7 @@ export function story(attempts, { heartbeats = true, hide = () => false } = {}) 
       upgradedAt: seen?.upgradedAt || requests.find((item) => item.step === "upgrade" && item.ok)?.at || 0,
       lostAt: seen?.lostAt ?? 0, reason: seen?.reason ?? "",
     });
-    items.push(...summed(shown), ...frames(attempt, requests, hide));
+    items.push(...summed(shown, attempt.dropped ?? 0), ...frames(attempt, requests, hide));
   }
   items.sort((a, b) => a.at - b.at);
   return { sessions, items };
@@ -70,13 +70,18 @@ export function joined({ sid, requests, seen, over }) {
 }
 
 function item(request) {
-  const { seen } = request;
-  const packets = seen?.received === undefined ? [] : [...payload(seen.sent, "sent"), ...answer(seen.received, request.status, request.method)];
-  const told = packets.filter((packet) => packet.name !== "taken");
-  return {
-    ...request, kind: request.step === "close" ? "close" : "request", ...judge(request, request.sid),
-    heartbeat: request.step !== "open" && told.length > 0 && told.every((packet) => packet.heartbeat),
-  };
+  return { ...request, kind: request.step === "close" ? "close" : "request", ...judge(request, request.sid), heartbeat: heartbeat(request) };
+}
+
+const read = new WeakMap(); // bodies do not change
+
+function heartbeat({ seen, step, status, method }) {
+  if (seen?.received === undefined || step === "open") return false;
+  if (!read.has(seen)) {
+    const told = [...payload(seen.sent, "sent"), ...answer(seen.received, status, method)].filter(({ name }) => name !== "taken");
+    read.set(seen, told.length > 0 && told.every((packet) => packet.heartbeat));
+  }
+  return read.get(seen);
 }
 
 const probe = (seen) => (seen?.probe.length ? { probe: seen.probe } : null);
@@ -91,14 +96,14 @@ function skew(requests, seen) {
 }
 
 // Hours of polling are told by their beginning, their end, and what went wrong.
-function summed(items) {
+function summed(items, dropped) {
   const excess = items.length - FIRST - LAST;
   if (excess < 2) return items;
   const middle = items.slice(FIRST, -LAST);
   const odd = middle.filter((one) => !one.ok).slice(-WRONG);
   const list = middle.filter((one) => !odd.includes(one));
   const last = list.at(-1);
-  const more = { kind: "more", id: `${last.sid} more`, sid: last.sid, at: last.at, ms: 0, slot: last.slot, owner: last.owner, list, ok: list.every((one) => one.ok) };
+  const more = { kind: "more", id: `${last.sid} more`, sid: last.sid, at: last.at, ms: 0, slot: last.slot, owner: last.owner, list, count: list.length + dropped, ok: list.every((one) => one.ok) };
   return [...items.slice(0, FIRST), ...odd, more, ...items.slice(-LAST)].sort((a, b) => a.at - b.at);
 }
 

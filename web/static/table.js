@@ -27,7 +27,7 @@ function cells(item, sessions, items) {
 }
 
 function other(item) {
-  if (item.kind === "more") return `${item.list.length} more requests, ${item.ok ? "all well" : "older ones"}`;
+  if (item.kind === "more") return `${item.count} more requests, ${item.ok ? "all well" : "older ones"}`;
   if (item.kind === "close") return "The WebSocket ended.";
   return `${item.sent} frames sent, ${item.received} received, ${item.heartbeats} of them heartbeats`;
 }

@@ -6,7 +6,8 @@ import { story } from "./story.js";
 import { copied, table } from "./table.js";
 import { duration, why } from "./words.js";
 
-const CALM = 200; // ms between two drawings
+const CALM = 200; // ms between two drawings…
+const FRAMES = 1000; // …and where only frames are counted
 const NEAR = 48; // px from the end: the reader follows
 
 export function showTimeline(session, trace, street, recorder) {
@@ -21,13 +22,15 @@ export function showTimeline(session, trace, street, recorder) {
   let heartbeats = true;
   let follows = true;
   let timer = 0;
+  let dueAt = 0;
 
   box.replaceChildren(view.el); // it stands where the empty lanes kept its place
   function attempts() {
     return trace.attempts.map((attempt) => ({ ...attempt, seen: recorder.of(attempt.sid) }));
   }
   function draw() {
-    timer = 0;
+    clearTimeout(timer);
+    timer = dueAt = 0;
     if (!fold.open || paused) return;
     const all = attempts();
     trace.shown = shown(trace.attempts, session.state);
@@ -35,19 +38,25 @@ export function showTimeline(session, trace, street, recorder) {
     now = story(all, { heartbeats, hide: (item) => hidden.has(item.id) });
     now.sessions = now.sessions.filter(({ sid }) => now.items.some((item) => item.sid === sid));
     box.classList.toggle("empty", now.items.length === 0);
-    view.show(now, street.slots);
+    const moved = view.show(now, street.slots);
     table(byId("table"), now);
     if (openId) {
       const item = now.items.find(({ id }) => id === openId);
-      if (item) opened(detail, item, close);
+      if (item) opened(detail, item, close, heartbeats);
       else close(false);
     }
-    tell(null);
-    if (follows) view.el.scrollLeft = view.el.scrollWidth;
+    if (moved) tell(null);
+    if (moved && follows) view.el.scrollLeft = view.el.scrollWidth;
     const count = now.items.filter(({ kind }) => kind === "request").length;
     say(note, count ? `${count} shown, as the workers and this browser saw them` : "as the workers and this browser will see them");
   }
-  const soon = () => { timer ||= setTimeout(draw, CALM); };
+  function within(ms) {
+    if (!fold.open || paused || (dueAt && dueAt <= performance.now() + ms)) return;
+    clearTimeout(timer);
+    dueAt = performance.now() + ms;
+    timer = setTimeout(draw, ms);
+  }
+  const soon = () => within(CALM);
 
   /** The sentence below the lanes: of the mark that is pointed at, else of the latest in this session that went wrong or a way round. */
   function tell(item) {
@@ -61,7 +70,7 @@ export function showTimeline(session, trace, street, recorder) {
     if (!item || item.id === openId) return close();
     openId = item.id;
     view.opened(openId);
-    opened(detail, item, close);
+    opened(detail, item, close, heartbeats);
   }
   function close(back = true) {
     const id = openId;
@@ -102,7 +111,8 @@ export function showTimeline(session, trace, street, recorder) {
   byId("copy").addEventListener("click", () => copied(byId("copy"), now, street.slots));
 
   session.addEventListener("start", () => hidden.clear());
-  for (const what of [session, trace, street, recorder]) what.addEventListener("change", () => { if (fold.open && !paused) soon(); });
+  for (const what of [session, trace, street, recorder]) what.addEventListener("change", soon);
+  recorder.addEventListener("frame", () => within(FRAMES));
   fold.addEventListener("toggle", soon);
   phone.addEventListener("change", soon);
   draw();

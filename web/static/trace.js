@@ -5,6 +5,9 @@ const AFTER_NEWS = [40, 400];
 const REST = 5000;
 const PACE = 1000;
 const KEEP = 5;
+const OVERLAP = 60_000; // ms: a poll is recorded when it is answered, as of when it was asked
+const FIRST = 50; // requests of a session that are kept from its beginning…
+const LAST = 400; // …and from its end; in between only those that went wrong
 
 export class Trace extends EventTarget {
   attempts = []; // oldest first: {sid, n, requests, over}
@@ -18,7 +21,7 @@ export class Trace extends EventTarget {
     this.wanted = wanted;
     session.addEventListener("start", () => { this.attempts = []; });
     session.addEventListener("attempt", ({ detail }) => {
-      this.attempts = [...this.attempts, { ...detail, requests: [], over: false }].slice(-KEEP);
+      this.attempts = [...this.attempts, { ...detail, requests: [], dropped: 0, over: false }].slice(-KEEP);
       this.#changed();
       this.#askSoon(detail.sid, AFTER_OPEN);
     });
@@ -58,14 +61,10 @@ export class Trace extends EventTarget {
     if (!attempt || attempt.asking || !this.wanted()) return;
     attempt.asking = true;
     try {
-      const response = await fetch(`/trace?sid=${encodeURIComponent(sid)}`, { cache: "no-store" });
+      const since = attempt.requests.length > FIRST ? attempt.requests.at(-1).at - OVERLAP : 0;
+      const response = await fetch(`/trace?sid=${encodeURIComponent(sid)}${since ? `&since=${since}` : ""}`, { cache: "no-store" });
       const requests = response.ok ? await response.json() : [];
-      // A worker that died took its ring along: what was seen once stays on the page.
-      if (Array.isArray(requests) && requests.length >= attempt.requests.length) {
-        const differs = JSON.stringify(requests) !== JSON.stringify(attempt.requests);
-        attempt.requests = requests;
-        if (differs) this.#changed();
-      }
+      if (Array.isArray(requests) && renew(attempt, requests, since)) this.#changed();
     } catch {
       /* the server is away: the session says so */
     } finally {
@@ -76,4 +75,16 @@ export class Trace extends EventTarget {
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** Puts what the workers tell since then into an attempt, and tells whether that changed it. */
+export function renew(attempt, told, since) {
+  const i = attempt.requests.findIndex(({ at }) => at >= since);
+  const known = i < 0 ? [] : attempt.requests.slice(i);
+  // A worker that died took its account along: what was seen once stays on the page.
+  if (told.length < known.length || JSON.stringify(told) === JSON.stringify(known)) return false;
+  const all = [...attempt.requests.slice(0, attempt.requests.length - known.length), ...told];
+  attempt.requests = all.filter((request, k) => k < FIRST || k >= all.length - LAST || request.status >= 400);
+  attempt.dropped += all.length - attempt.requests.length;
+  return true;
 }
