@@ -55,7 +55,7 @@ func Cover(ctx context.Context, own func() []*os.File, live LiveFunc, hand func(
 // also accepts from another listening socket, until ctx is done, and hands on
 // what comes there.
 func also(ctx context.Context, f *os.File, hand func(fd int, from netip.Addr)) error {
-	own, err := dup(f, f.Name())
+	own, err := serve(f)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package strategies
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -32,7 +33,11 @@ func NewLane() (*Lane, error) {
 		unix.Close(p[1])
 		return nil, os.NewSyscallError("setsockopt", err)
 	}
-	return &Lane{os.NewFile(uintptr(p[0]), "lane (master)"), os.NewFile(uintptr(p[1]), "lane (worker)")}, nil
+	l := &Lane{}
+	var serr, rerr error
+	l.send, serr = Keep(p[0], "lane (master)")
+	l.recv, rerr = Keep(p[1], "lane (worker)")
+	return l, errors.Join(serr, rerr)
 }
 
 // Receiver is the end that the slot's workers inherit. It stays the lane's.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,7 +36,11 @@ func (p *Passer) Open(addr string, n int) (netip.AddrPort, [][]*os.File, error) 
 		if err != nil {
 			return at, nil, err
 		}
-		p.public, p.addr = f, at
+		defer f.Close()
+		if p.public, err = serve(f); err != nil {
+			return at, nil, err
+		}
+		p.addr = at
 	}
 	slots, err := p.resize(n)
 	return p.addr, slots, err
@@ -166,7 +171,7 @@ func (p *Passer) rescue(live LiveFunc, hand func(fd int, from netip.Addr)) {
 
 func passAgain(stranded []int, hand func(fd int, from netip.Addr)) {
 	for _, fd := range stranded {
-		sa, err := unix.Getpeername(fd)
+		sa, err := syscall.Getpeername(fd)
 		if err != nil || hand == nil { // the client has left, or nobody passes any more
 			unix.Close(fd)
 			continue

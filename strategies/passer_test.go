@@ -78,11 +78,11 @@ func (r *rig) setLive(slots ...int) {
 // returned function is called.
 func (r *rig) work(slot int) (stop func()) {
 	r.t.Helper()
-	fd, err := dup(r.ends[slot][0], "inherited")
+	f, err := serve(r.ends[slot][0])
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	l, err := Listen(fd)
+	l, err := Listen(f)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func TestCover(t *testing.T) {
 	answered(t, knock(), "slot 1 ")
 
 	r.setLive(0, 1)
-	f, err := dup(own, "inherited")
+	f, err := serve(own)
 	if err != nil {
 		t.Fatal(err)
 	}

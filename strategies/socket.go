@@ -27,7 +27,11 @@ func OpenTCP(addr string) (*os.File, netip.AddrPort, error) {
 		return nil, none, err
 	}
 	defer l.Close() // dup below holds the socket
-	f, err := dup(l.(*net.TCPListener), "tcp "+l.Addr().String())
+	fd, err := dup(l.(*net.TCPListener))
+	if err != nil {
+		return nil, none, err
+	}
+	f, err := Keep(fd, "tcp "+l.Addr().String())
 	if err != nil {
 		return nil, none, err
 	}
@@ -39,22 +43,43 @@ type InUseError struct{ Addr string }
 
 func (e *InUseError) Error() string { return "address " + e.Addr + " is in use" }
 
+// Keep makes a file of a new socket that the master keeps for others to serve.
+// It is non-blocking, but not in the master's poller, which every connection
+// would wake. When it fails, fd is closed.
+func Keep(fd int, name string) (*os.File, error) {
+	err := unix.SetNonblock(fd, false)
+	f := os.NewFile(uintptr(fd), name) // looks at the mode: blocking files are not polled
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		f.Close()
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return f, nil
+}
+
 // dup copies the descriptor of c. It does not use File, which would make the
 // shared description blocking, for every process that has it.
-func dup(c syscall.Conn, name string) (*os.File, error) {
+func dup(c syscall.Conn) (fd int, err error) {
 	rc, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	var derr error
+	if err := rc.Control(func(s uintptr) { fd, derr = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+		return -1, err
+	}
+	return fd, os.NewSyscallError("fcntl", derr)
+}
+
+// serve copies a kept listening socket, to be accepted from in this process.
+func serve(f *os.File) (*os.File, error) {
+	fd, err := dup(f)
 	if err != nil {
 		return nil, err
 	}
-	var fd int
-	var derr error
-	if err := rc.Control(func(s uintptr) { fd, derr = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
-		return nil, err
-	}
-	if derr != nil {
-		return nil, os.NewSyscallError("fcntl", derr)
-	}
-	return os.NewFile(uintptr(fd), name), nil
+	return os.NewFile(uintptr(fd), f.Name()), nil // non-blocking, hence polled
 }
 
 // Listen (worker) returns a listener for a socket made by [Strategy.Sockets]: a
@@ -96,7 +121,7 @@ func acceptLoop(f *os.File, handle func(fd int, from netip.Addr)) error {
 		var aerr error
 		err := rc.Read(func(s uintptr) bool {
 			for {
-				fd, sa, err := unix.Accept4(int(s), unix.SOCK_CLOEXEC)
+				fd, sa, err := syscall.Accept4(int(s), unix.SOCK_CLOEXEC) // unix.Accept4 asks for the protocol, too: a system call more
 				switch err {
 				case nil:
 					handle(fd, addrOf(sa))
@@ -120,11 +145,11 @@ func acceptLoop(f *os.File, handle func(fd int, from netip.Addr)) error {
 	}
 }
 
-func addrOf(sa unix.Sockaddr) netip.Addr {
+func addrOf(sa syscall.Sockaddr) netip.Addr {
 	switch s := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrFrom4(s.Addr)
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrFrom16(s.Addr).Unmap()
 	}
 	return netip.Addr{}

@@ -41,10 +41,11 @@ func (g *group) open(addr string, live []int) error {
 	if err != nil {
 		return &net.OpError{Op: "listen", Net: "tcp", Addr: net.TCPAddrFromAddrPort(g.addr), Err: err}
 	}
-	// Made while the socket is blocking, the file stays out of the poller: the
-	// master is not woken by connections that are not for it to accept.
-	g.files = append(g.files, os.NewFile(uintptr(fd), "tcp "+g.addr.String()))
-	return os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
+	f, err := strategies.Keep(fd, "tcp "+g.addr.String())
+	if err == nil {
+		g.files = append(g.files, f)
+	}
+	return err
 }
 
 // listen opens a socket on g.addr, without Multipath TCP, which takes no
