@@ -69,7 +69,7 @@ type compareState struct {
 
 type compareResults struct {
 	Schema, Clients, Workers int
-	Note                     string
+	Note, At                 string
 	Strategies               []struct {
 		Name        string
 		State       string
@@ -277,7 +277,11 @@ func compareOrders(t *testing.T, c *clustertest.Cluster) {
 		t.Errorf("policy: %s", policy)
 	}
 
-	// One run at a time, and it can be stopped.
+	// One run at a time, and it can be stopped: the results stay those of the last one.
+	var before, after compareState
+	if err := c.Get("/compare/state", &before); err != nil || before.Results == nil {
+		t.Fatalf("no results before: %v", err)
+	}
 	if got := ask(t, "POST", c.URL+"/compare/run", ours); got.status != 202 {
 		t.Fatalf("run: %d %s", got.status, got.body)
 	}
@@ -286,9 +290,11 @@ func compareOrders(t *testing.T, c *clustertest.Cluster) {
 	}
 	ask(t, "POST", c.URL+"/compare/stop", ours)
 	clustertest.Until(t, 30*time.Second, "the run ends", func() bool {
-		var s compareState
-		return c.Get("/compare/state", &s) == nil && !s.Run.Running
+		return c.Get("/compare/state", &after) == nil && !after.Run.Running
 	})
+	if after.Results.At != before.Results.At {
+		t.Error("a stopped run has results")
+	}
 }
 
 type asked struct {
@@ -358,6 +364,38 @@ func TestCompareWithout(t *testing.T) {
 	}
 	v.shake()
 	v.must(v.expect(v.Locator("[data-strategy=master]"), soon).ToHaveAttribute("data-verdict", "good"))
+}
+
+// Over IPv6, whose literals a Content-Security-Policy does not know.
+func TestCompareIPv6(t *testing.T) {
+	t.Parallel()
+	pwtest.Browser(t)
+	c := clustertest.Compare(t, nil, "--addr", "[::1]:0", "--strategies", "server,master", "--workers", "2")
+	v := &visitor{Page: pwtest.Page(t, pwtest.Context(t, nil)), t: t, cluster: c}
+	_, err := v.Goto(c.URL + "/compare")
+	v.must(err)
+	v.shake()
+	for _, name := range []string{"server", "master"} {
+		v.must(v.expect(v.Locator("[data-strategy="+name+"]"), soon).ToHaveAttribute("data-verdict", "good"))
+	}
+	_, err = v.Goto(strings.Replace(c.URL, port(c), strconv.Itoa(portOf(t, c, "server")), 1) + "/page")
+	v.must(err)
+	v.connect()
+}
+
+func portOf(t *testing.T, c *clustertest.Cluster, strategy string) int {
+	t.Helper()
+	var state compareState
+	if err := c.Get("/compare/state", &state); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range state.Strategies {
+		if s.Name == strategy {
+			return s.Port
+		}
+	}
+	t.Fatalf("no %s in %+v", strategy, state)
+	return 0
 }
 
 // Pictures to look at, as in TestScreenshots.

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -109,8 +108,7 @@ func (s *Compare) policy(r *http.Request) string {
 		return contentPolicy(connect) // it may hold anything
 	}
 	for _, p := range s.Ports() {
-		at := net.JoinHostPort(hostname(r.Host), strconv.Itoa(p))
-		connect += " http://" + at + " ws://" + at
+		connect += source("http", hostname(r.Host), p)
 	}
 	return contentPolicy(connect)
 }

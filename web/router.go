@@ -3,6 +3,8 @@ package web
 import (
 	"log/slog"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -41,4 +43,14 @@ func harden(policy func(*http.Request) string) gin.HandlerFunc {
 func contentPolicy(connect string) string {
 	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src " +
 		connect + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
+
+// source lets a page connect to host:port, for contentPolicy. Policies know no
+// IPv6 addresses: there it is any host, at this port.
+func source(scheme, host string, port int) string {
+	if strings.Contains(host, ":") {
+		host = "*"
+	}
+	at := "://" + host + ":" + strconv.Itoa(port)
+	return " " + scheme + at + " ws" + strings.TrimPrefix(scheme, "http") + at
 }

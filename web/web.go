@@ -7,8 +7,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -67,11 +67,9 @@ func (s *Site) Handler() http.Handler {
 // page is told to connect to one of them.
 func (s *Site) policy(r *http.Request) string {
 	connect := "'self'"
-	if p := s.Page(r); p.URL != "" {
-		host := p.URL[:strings.LastIndexByte(p.URL, ':')]
+	if u, err := url.Parse(s.Page(r).URL); err == nil && u.Host != "" {
 		for slot := range s.Workers() {
-			at := host + ":" + strconv.Itoa(s.WorkerPort+slot)
-			connect += " " + at + " ws" + strings.TrimPrefix(at, "http")
+			connect += source(u.Scheme, u.Hostname(), s.WorkerPort+slot)
 		}
 	}
 	return contentPolicy(connect)

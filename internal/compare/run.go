@@ -69,7 +69,7 @@ func (c *Comparison) begin(ctx context.Context) (context.Context, func(), error)
 func (c *Comparison) measure(ctx context.Context) (*Results, error) {
 	from, note := sources(reachable(c.public.Addr()), c.Clients)
 	r := &Results{
-		Schema: Schema, Version: c.Version, At: time.Now().UTC().Truncate(time.Second),
+		Schema: Schema, Version: c.Version, At: time.Now().UTC().Truncate(time.Millisecond),
 		Workers: c.Workers, Clients: c.Clients, AtOnce: min(atOnce, c.Clients), Note: note,
 	}
 	for _, cl := range c.clusters {
