@@ -147,8 +147,11 @@ func (c *cluster) live(ctx context.Context) (served time.Duration, why string) {
 		case <-kill:
 			_ = cmd.Process.Kill()
 		case <-ended:
+			if len(said) > 0 { // both at once
+				since = time.Now()
+			}
 			if !since.IsZero() {
-				served = time.Since(since)
+				served = max(time.Since(since), 1)
 			}
 			switch {
 			case why != "":

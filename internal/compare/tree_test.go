@@ -121,7 +121,7 @@ func TestStopWhileStarting(t *testing.T) {
 // A cluster that can't live is given up, and told of; nothing spins.
 func TestGivenUp(t *testing.T) {
 	runs := filepath.Join(t.TempDir(), "runs")
-	c := fake(t, "echo x >> "+runs+"; echo 'ready http://x/page strategy=fake workers=1'; sleep .05; exit 1")
+	c := fake(t, "echo x >> "+runs+"; echo 'ready http://x/page strategy=fake workers=1'; exit 1")
 	c.delay = time.Millisecond
 	c.run(t.Context())
 	if s := c.snapshot(); s.State != web.CompareGone || s.Reason != "exit status 1" {
