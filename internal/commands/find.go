@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,12 +19,13 @@ const maxDir = 54
 // dirs are where masters of this user may have their sockets, the best first.
 func dirs() (all []string) {
 	own := "samedoor-" + strconv.Itoa(os.Getuid())
-	for _, d := range []string{
-		filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "samedoor"), filepath.Join(os.TempDir(), own), filepath.Join("/tmp", own),
-	} {
-		if filepath.IsAbs(d) && len(d) <= maxDir && !slices.Contains(all, d) {
+	for _, d := range []string{filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "samedoor"), filepath.Join(os.TempDir(), own)} {
+		if filepath.IsAbs(d) && len(d) <= maxDir {
 			all = append(all, d)
 		}
+	}
+	if len(all) == 0 {
+		all = append(all, filepath.Join("/tmp", own))
 	}
 	return all
 }

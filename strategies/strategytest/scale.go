@@ -69,7 +69,7 @@ func scales(t *testing.T, c *clustertest.Cluster) {
 	if told := tally.of("told to leave"); told == 0 {
 		t.Error("nobody was told to leave: were there sessions on the slots that went?")
 	}
-	for _, never := range []string{"400 while live", "refused"} {
+	for _, never := range []string{"400 while live", "refused", "poll cut"} {
 		if k := tally.of(never); k != 0 {
 			t.Errorf("%s: %d of %v", never, k, tally)
 		}
