@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/clustertest"
+	"github.com/samedoor/samedoor/internal/eioclient"
 )
 
 // scaled runs `samedoor scale n` in the background; what it said and its exit
@@ -247,16 +248,7 @@ func TestScaleToGivenUp(t *testing.T) {
 func TestLeavingWorkerSendsElsewhere(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t, "--workers", "2", "--strategy", "master")
-	home := ""
-	for i := range 40 {
-		if _, slot, err := open(addr(i), c.URL, false); err == nil && slot == "1" {
-			home = addr(i) // and keeps worker 1 waiting: this session never polls
-			break
-		}
-	}
-	if home == "" {
-		t.Fatal("no client is on slot 1")
-	}
+	home := homeOf(t, c, "1") // and a session that keeps worker 1 waiting: it never polls
 	kept, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(home)}}).Dial("tcp", c.Addr)
 	if err != nil {
 		t.Fatal(err)
@@ -288,5 +280,48 @@ func TestLeavingWorkerSendsElsewhere(t *testing.T) {
 	}
 	if s := within(t, 60*time.Second, said); s != "2 → 1 workers (0)" {
 		t.Errorf("said %q", s)
+	}
+}
+
+// homeOf finds an address whose clients a slot gets.
+func homeOf(t *testing.T, c *clustertest.Cluster, want string) string {
+	t.Helper()
+	for i := range 60 {
+		if _, slot, err := open(addr(i), c.URL, false); err == nil && slot == want {
+			return addr(i)
+		}
+	}
+	t.Fatalf("no client is on slot %s", want)
+	return ""
+}
+
+// TestLeavingForwarder: a quiet client, whose poll a worker that leaves holds
+// for the owner, keeps its session: it is sent to poll by another way.
+func TestLeavingForwarder(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, "--workers", "2", "--strategy", "master")
+	here, there := homeOf(t, c, "0"), homeOf(t, c, "1")
+	sid, _, err := open(here, c.URL, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	polled := make(chan string, 1)
+	go func() {
+		a, err := eioclient.New(c.URL, there).Poll(sid) // its address has changed
+		polled <- fmt.Sprint(a.Status, a.Body, a.Worker, a.Via, err)
+	}()
+	clustertest.Until(t, 20*time.Second, "the poll is forwarded", func() bool { return c.Status().Workers[1].Forwarded > 0 })
+	if said := within(t, 60*time.Second, scaled(c, 1)); said != "2 → 1 workers (0)" {
+		t.Errorf("said %q", said)
+	}
+	if got := within(t, 20*time.Second, polled); got != "200 6 0 1 <nil>" {
+		t.Errorf("the poll: %s", got)
+	}
+	l := eioclient.New(c.URL, there)
+	if a, err := l.Post(sid, "40"); err != nil || a.Status != 200 {
+		t.Errorf("the session: %+v %v", a, err)
+	}
+	if a, err := l.Poll(sid); err != nil || !strings.HasPrefix(a.Body, "40") {
+		t.Errorf("the session: %+v %v", a, err)
 	}
 }

@@ -169,6 +169,11 @@ func (l *live) polling() {
 				}
 			}
 		}
+		if l.i%8 == 3 { // slow between polls, not in what it sends
+			l.wait()
+			l.wait()
+			l.wait()
+		}
 	}
 }
 

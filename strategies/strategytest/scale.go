@@ -11,8 +11,8 @@ import (
 )
 
 // scales grows and shrinks a cluster under clients that are busy all the time,
-// half of them on WebSockets, half polling, half of those with connections kept
-// alive. Nobody is refused a connection, and no request of a session that its
+// half of them on WebSockets, half polling: of those some with connections kept
+// alive, some slow to poll again. Nobody is refused a connection, and no request of a session that its
 // client was not told to leave is answered 400. 200 clients with SOAK=1.
 func scales(t *testing.T, c *clustertest.Cluster) {
 	n := clients
