@@ -308,7 +308,7 @@ func TestLeavingForwarder(t *testing.T) {
 	polled := make(chan string, 1)
 	go func() {
 		a, err := eioclient.New(c.URL, there).Poll(sid) // its address has changed
-		polled <- fmt.Sprint(a.Status, a.Body, a.Worker, a.Via, err)
+		polled <- fmt.Sprintf("%d %s %d %d %v", a.Status, a.Body, a.Worker, a.Via, err)
 	}()
 	clustertest.Until(t, 20*time.Second, "the poll is forwarded", func() bool { return c.Status().Workers[1].Forwarded > 0 })
 	if said := within(t, 60*time.Second, scaled(c, 1)); said != "2 → 1 workers (0)" {
