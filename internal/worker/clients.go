@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/samedoor/samedoor/internal/handover"
 	"github.com/samedoor/samedoor/strategies"
 )
 
@@ -16,7 +17,11 @@ import (
 func (w *Worker) fromClients(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		boundBody(rw, r)
-		r.RemoteAddr = w.trueClient(r)
+		if c, ok := connOf(r.Context()).(*handover.Conn); ok && c.Claim() {
+			r = arrived(rw, r, c)
+		} else {
+			r.RemoteAddr = w.trueClient(r)
+		}
 		for _, h := range []string{viaHeader, clientHeader, secretHeader, strategies.FrontHeader} {
 			r.Header.Del(h)
 		}
@@ -94,12 +99,17 @@ func (w *Worker) fromPeers(next http.Handler) http.Handler {
 		r.Header.Del(clientHeader)
 		r.Header.Del(secretHeader)
 		rw.Header().Set(workerHeader, strconv.Itoa(w.boot.Slot))
-		rw.Header().Set(viaHeader, strconv.Itoa(via))
-		next.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), viaKey{}, via)))
+		next.ServeHTTP(rw, forwardedBy(via, rw, r))
 	})
 }
 
 type viaKey struct{}
+
+// forwardedBy marks a request that another worker forwarded, and its answer.
+func forwardedBy(via int, rw http.ResponseWriter, r *http.Request) *http.Request {
+	rw.Header().Set(viaHeader, strconv.Itoa(via))
+	return r.WithContext(context.WithValue(r.Context(), viaKey{}, via))
+}
 
 // viaOf returns the slot of the worker that forwarded a request.
 func viaOf(ctx context.Context) (slot int, ok bool) {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"log"
+	"mime"
 	"net/http"
+	"strconv"
 	"time"
 
 	eio "github.com/zishang520/socket.io/servers/engine/v3"
@@ -37,7 +39,7 @@ func newLibrary(w *Worker) engine {
 	opts.SetAllowEIO3(false)
 
 	e := &library{w: w, io: socket.NewServer(nil, nil)}
-	e.http = gated(ownOriginCheck(wholeBody(e.io.ServeHandler(opts))))
+	e.http = checked(gated(ownOriginCheck(wholeBody(e.io.ServeHandler(opts)))))
 	_ = e.io.Engine().On("connection", e.opened)
 	for _, ns := range []string{"/", "/ws"} {
 		_ = e.io.Of(ns, nil).On("connection", func(args ...any) {
@@ -50,8 +52,9 @@ func newLibrary(w *Worker) engine {
 // ServeHTTP puts the worker's name into the sid that an open request is
 // answered with, takes it off later ones, and records them.
 func (e *library) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	rec := recordOf(r)
+	rec := e.w.record(rw, r)
 	defer rec.End()
+	r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
 	q := r.URL.Query()
 	if sid := q.Get("sid"); sid != "" {
 		r = r.Clone(r.Context())
@@ -92,6 +95,32 @@ func (e *library) drain(ctx context.Context) {
 }
 
 func (e *library) nudge(string) {} // its polls cannot be answered with nothing
+
+// recordKey finds the record of a request in its context.
+type recordKey struct{}
+
+// checked refuses what must not reach the library, which ends the process over
+// some of it.
+func checked(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		next := h
+		switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
+		case r.URL.Query().Get("EIO") != "4":
+			next = answer(http.StatusBadRequest, 5, "Unsupported protocol version")
+		case kind == "application/octet-stream": // Engine.IO 3's binary payloads
+			next = answer(http.StatusBadRequest, 3, "Bad request")
+		case r.Method != http.MethodGet && r.Method != http.MethodPost:
+			next = answer(http.StatusBadRequest, 2, "Bad handshake method")
+		case r.ContentLength > maxPayload:
+			next = http.HandlerFunc(tooLarge)
+		}
+		next.ServeHTTP(rw, r)
+	})
+}
+
+func tooLarge(rw http.ResponseWriter, _ *http.Request) {
+	engineError(rw, http.StatusRequestEntityTooLarge, 3, "Payload too large: at most "+strconv.Itoa(maxPayload)+" bytes")
+}
 
 // wholeBody reads all of a body first: of one that is cut short the library
 // would run what it can.

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/bus"
+	"github.com/samedoor/samedoor/internal/handover"
 	"github.com/samedoor/samedoor/internal/session"
 )
 
@@ -28,8 +29,10 @@ import (
 // owner, and to ask what they have seen.
 type peers struct {
 	w         *Worker
+	sender    handover.Sender
 	transport *http.Transport
 	proxy     *httputil.ReverseProxy
+	proxyOnly bool // to compare
 
 	mu    sync.Mutex
 	polls map[poll]int // forwarded, and how many of each are under way
@@ -41,6 +44,7 @@ type poll struct{ sid, addr, secret string }
 // A peer is another worker: where it takes requests, and the secret that lets in.
 type peer struct {
 	addr, secret string
+	socket       string       // where it takes whole connections; empty: not of this run
 	header       http.Header  // of the answer, should the peer be gone
 	gone         http.Handler // that answer
 }
@@ -87,10 +91,17 @@ func (p *peers) forwarder(find func(ctx context.Context, name string) (peer, boo
 		name, _, _ := session.Split(r.URL.Query().Get("sid"))
 		to, ok := find(r.Context(), name)
 		if _, forwarded := viaOf(r.Context()); forwarded || !ok {
-			p.w.refuseStranger(rw, r)
+			p.w.refusal.ServeHTTP(rw, r)
 			return
 		}
-		to.gone = http.HandlerFunc(p.w.refuseStranger) // its sessions are, too: the client starts over
+		if p.handOver(rw, r, to) {
+			return
+		}
+		rec := p.w.record(rw, r)
+		to.gone = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { // its sessions are, too: the client starts over
+			defer rec.End()
+			p.w.refuse(rec.Writer(), r)
+		})
 		if r.Method == http.MethodGet && r.Header.Get("Upgrade") == "" {
 			defer p.polling(poll{r.URL.Query().Get("sid"), to.addr, to.secret})()
 		}
@@ -142,7 +153,7 @@ func (p *peers) neighbour(ctx context.Context, name string) (peer, bool) {
 		return p.registered(ctx, name)
 	}
 	slot, ok := p.w.slotOf(name)
-	return peer{addr: "unix:" + peerSocket(p.w.boot.Dir, slot)}, ok
+	return peer{addr: "unix:" + peerSocket(p.w.boot.Dir, slot), socket: handoverSocket(p.w.boot.Dir, slot)}, ok
 }
 
 // registered finds the worker that the registry names.
@@ -151,7 +162,11 @@ func (p *peers) registered(ctx context.Context, name string) (peer, bool) {
 		name += "-" + p.w.boot.Host // one cluster: its sids name slots
 	}
 	found, ok := p.w.registry.Lookup(ctx, name)
-	return peer{addr: found.Addr, secret: found.Secret}, ok && found.Addr != ""
+	to := peer{addr: found.Addr, secret: found.Secret}
+	if p.w.boot.Dir != "" && found.Host == p.w.boot.Host {
+		to.socket = handoverSocket(p.w.boot.Dir, found.Slot)
+	}
+	return to, ok && found.Addr != ""
 }
 
 // slotOf returns the slot that a sid's name stands for.
@@ -222,7 +237,10 @@ func (p *peers) ask(ctx context.Context, to peer, path string, into any) error {
 	return json.NewDecoder(resp.Body).Decode(into)
 }
 
-func (p *peers) close() { p.transport.CloseIdleConnections() }
+func (p *peers) close() {
+	p.sender.Close()
+	p.transport.CloseIdleConnections()
+}
 
 // all returns the other workers: this host's, and those of other masters and
 // hosts that the registry knows, without a bus as it knew them last.

@@ -1,12 +1,9 @@
 package worker
 
 import (
-	"context"
 	"encoding/json"
 	"io"
-	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,31 +27,17 @@ const pollDeadline = 90 * time.Second
 func (w *Worker) serveSocketIO(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("X-Content-Type-Options", "nosniff")
 	q := r.URL.Query()
-	sid := strings.Clone(q.Get("sid")) // or what remembers it would keep the whole URL
+	sid := q.Get("sid")
 	if len(sid) > maxSID {
 		w.refuse(rw, r)
 		return
 	}
-	rec := trace.Begin(w.ring, rw, r, w.boot.Slot, sid)
 	name, _, tagged := session.Split(sid)
-	if tagged {
-		if slot, ok := w.slotOf(name); ok {
-			rec.Owner(slot)
-		}
-	}
-	via, forwarded := viaOf(r.Context())
-	if forwarded {
-		rec.Via(via)
-	}
-	r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
-	serve := func(h http.Handler) {
-		defer rec.End()
-		h.ServeHTTP(rec.Writer(), r)
-	}
+	_, forwarded := viaOf(r.Context())
 
 	switch allowed, cross := w.origins.check(r); {
 	case !allowed:
-		serve(answer(http.StatusForbidden, 4, "Origin not allowed: list it with --origins"))
+		w.recorded(answer(http.StatusForbidden, 4, "Origin not allowed: list it with --origins")).ServeHTTP(rw, r)
 		return
 	case cross:
 		w.origins.allow(rw.Header(), r)
@@ -66,17 +49,9 @@ func (w *Worker) serveSocketIO(rw http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(rw)
 	_ = rc.SetWriteDeadline(time.Now().Add(pollDeadline)) // a connection that becomes a WebSocket is freed of it
 
-	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
+	switch {
 	case q.Has("j"): // a script of any page could read the answer
-		serve(answer(http.StatusBadRequest, 3, "JSONP is not served"))
-	case q.Get("EIO") != "4":
-		serve(answer(http.StatusBadRequest, 5, "Unsupported protocol version"))
-	case kind == "application/octet-stream": // Engine.IO 3's binary payloads; the library ends the process over some
-		serve(answer(http.StatusBadRequest, 3, "Bad request"))
-	case r.Method != http.MethodGet && r.Method != http.MethodPost:
-		serve(answer(http.StatusBadRequest, 2, "Bad handshake method"))
-	case r.ContentLength > maxPayload:
-		serve(http.HandlerFunc(tooLarge))
+		w.recorded(answer(http.StatusBadRequest, 3, "JSONP is not served")).ServeHTTP(rw, r)
 	case sid == "":
 		w.open(rw, r)
 	case w.engine.has(sid):
@@ -84,7 +59,7 @@ func (w *Worker) serveSocketIO(rw http.ResponseWriter, r *http.Request) {
 	case tagged && name != w.name && !forwarded:
 		w.stranger.ServeHTTP(rw, r)
 	default: // ours, but over; not anybody's; or forwarded to the wrong worker
-		serve(http.HandlerFunc(w.refuse))
+		w.refusal.ServeHTTP(rw, r)
 	}
 }
 
@@ -96,21 +71,29 @@ func (w *Worker) refuse(rw http.ResponseWriter, r *http.Request) {
 	engineError(rw, http.StatusBadRequest, 1, "Session ID unknown")
 }
 
-// refuseStranger is refuse for strategies. What becomes of a stranger is
-// recorded by the worker that answers it, so a refusal is, a forward isn't.
-func (w *Worker) refuseStranger(rw http.ResponseWriter, r *http.Request) {
-	rec := recordOf(r)
-	defer rec.End()
-	w.refuse(rec.Writer(), r)
+// record begins to record a request that the worker answers itself. Our engine
+// records what it serves.
+func (w *Worker) record(rw http.ResponseWriter, r *http.Request) *trace.Request {
+	sid := strings.Clone(r.URL.Query().Get("sid")) // or the ring would keep the whole URL
+	rec := trace.Begin(w.ring, rw, r, w.boot.Slot, sid)
+	if name, _, ok := session.Split(sid); ok {
+		if slot, ok := w.slotOf(name); ok {
+			rec.Owner(slot)
+		}
+	}
+	if via, ok := viaOf(r.Context()); ok {
+		rec.Via(via)
+	}
+	return rec
 }
 
-// recordKey finds the request's *trace.Request in its context.
-type recordKey struct{}
-
-func recordOf(r *http.Request) *trace.Request { return r.Context().Value(recordKey{}).(*trace.Request) }
-
-func tooLarge(rw http.ResponseWriter, _ *http.Request) {
-	engineError(rw, http.StatusRequestEntityTooLarge, 3, "Payload too large: at most "+strconv.Itoa(maxPayload)+" bytes")
+// recorded is h with what it answers recorded.
+func (w *Worker) recorded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rec := w.record(rw, r)
+		defer rec.End()
+		h.ServeHTTP(rec.Writer(), r)
+	})
 }
 
 func answer(status, code int, message string) http.Handler {

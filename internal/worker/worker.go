@@ -21,6 +21,7 @@ import (
 	"github.com/samedoor/samedoor/internal/bus"
 	"github.com/samedoor/samedoor/internal/chat"
 	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/handover"
 	"github.com/samedoor/samedoor/internal/trace"
 	"github.com/samedoor/samedoor/strategies"
 	"github.com/samedoor/samedoor/web"
@@ -48,8 +49,10 @@ type Worker struct {
 
 	strategy strategies.Strategy
 	stranger http.Handler // what the strategy does with one
+	refusal  http.Handler // recorded
 	engine   engine
 	peers    *peers
+	handed   *handover.Listener // connections from the other workers of this run; nil if alone
 	ring     *trace.Ring
 	bus      *bus.Bus
 	registry *bus.Registry
@@ -114,8 +117,9 @@ func New(boot control.Boot, info strategies.Info, log *slog.Logger) (*Worker, er
 		w.engine = newLibrary(w)
 	}
 	w.peers = newPeers(w)
+	w.refusal = w.recorded(http.HandlerFunc(w.refuse))
 	w.stranger = w.strategy.Route(strategies.Worker{
-		Refuse:     http.HandlerFunc(w.refuseStranger),
+		Refuse:     w.refusal,
 		Neighbours: w.peers.forwarder(w.peers.neighbour),
 		Registry:   w.peers.forwarder(w.peers.registered),
 	})
@@ -145,6 +149,12 @@ func Hash(name string) (strategies.PickFunc, error) {
 // clients. up is called once the worker serves.
 func (w *Worker) Run(ctx context.Context, public []net.Listener, elsewhere net.Listener, up func()) error {
 	defer w.bus.Close()
+	if w.boot.Dir != "" {
+		var err error
+		if w.handed, err = handover.Listen(handoverSocket(w.boot.Dir, w.boot.Slot)); err != nil {
+			return err
+		}
+	}
 	var peer []net.Listener
 	if elsewhere != nil {
 		peer = append(peer, elsewhere)
@@ -160,42 +170,54 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, elsewhere net.L
 	// a bus there is no registry to know it; Register goes on trying.
 	_ = w.bus.Announce(ctx, w.registration())
 	g, ctx := errgroup.WithContext(ctx)
-	serve := func(l net.Listener, s *http.Server) {
-		g.Go(func() error {
-			err := s.Serve(l)
-			if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil || errors.Is(err, net.ErrClosed) && w.accepting.Err() != nil {
-				return nil
-			}
-			return err
-		})
+	serve := func(s *http.Server, from ...net.Listener) {
+		for _, l := range from {
+			g.Go(func() error {
+				err := s.Serve(l)
+				if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil || errors.Is(err, net.ErrClosed) && w.accepting.Err() != nil {
+					return nil
+				}
+				return err
+			})
+		}
 		g.Go(func() error {
 			<-ctx.Done()
-			l.Close() // what comes from now on waits for the successor
-			w.drain()
 			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
+			for _, l := range from {
+				if l == w.handed {
+					w.handed.Drain(grace.Done())
+					continue
+				}
+				l.Close() // what comes from now on waits for the successor
+			}
+			w.drain()
 			if err := s.Shutdown(grace); err != nil {
 				return s.Close()
 			}
 			return nil
 		})
 	}
-	for _, l := range public {
-		s := w.server(w.fromClients(w.site))
-		s.SetKeepAlivesEnabled(!w.boot.Strict || !w.info.PerConnection)
-		s.ConnState = func(_ net.Conn, state http.ConnState) {
-			if state == http.StateNew {
-				w.touch()
-			}
+	clients := w.server(w.fromClients(w.site))
+	clients.SetKeepAlivesEnabled(!w.boot.Strict || !w.info.PerConnection)
+	clients.ConnContext = withConn
+	clients.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			w.touch()
 		}
-		l = w.tls.listener(w.trusted.Listener(l))
-		defer context.AfterFunc(w.accepting, func() { l.Close() })()
-		serve(l, s)
 	}
+	for i, l := range public {
+		public[i] = w.tls.listener(w.trusted.Listener(l))
+		defer context.AfterFunc(w.accepting, func() { public[i].Close() })()
+	}
+	if w.handed != nil {
+		public = append(public, w.handed)
+	}
+	serve(clients, public...)
 	for _, l := range peer {
 		s := w.server(w.fromPeers(w.site))
 		s.IdleTimeout = 0 // the forwarder closes idle connections: it then never sends on one that is being closed
-		serve(l, s)
+		serve(s, l)
 	}
 	g.Go(func() error { return ignoreDone(ctx, w.hub.Run(ctx)) })
 	g.Go(func() error { return ignoreDone(ctx, w.bus.Register(ctx, w.registration())) })
