@@ -170,7 +170,7 @@ func TestForwardedWebSocket(t *testing.T) {
 		var steps string
 		for range 500 {
 			steps = ""
-			for _, e := range owner.ring.Of(sid) {
+			for _, e := range owner.ring.Of(sid, 0) {
 				if e.Via != nil {
 					steps += fmt.Sprint(e.Step, e.Status, " ")
 				}
@@ -183,7 +183,7 @@ func TestForwardedWebSocket(t *testing.T) {
 		if steps != "upgrade101 close101 " {
 			t.Errorf("recorded: %s", steps)
 		}
-		if n := len(door.ring.Of(sid)); n != 0 || door.forwarded.Load() != 1 {
+		if n := len(door.ring.Of(sid, 0)); n != 0 || door.forwarded.Load() != 1 {
 			t.Errorf("the door recorded %d and forwarded %d", n, door.forwarded.Load())
 		}
 	})

@@ -132,7 +132,7 @@ func TestForwardedRequests(t *testing.T) {
 			}
 		})
 		t.Run("trace", func(t *testing.T) {
-			door, owner := door.ring.Of(sid), owner.ring.Of(sid)
+			door, owner := door.ring.Of(sid, 0), owner.ring.Of(sid, 0)
 			if len(door) != 0 {
 				t.Errorf("the door recorded %d requests that the owner answered", len(door))
 			}
@@ -284,7 +284,7 @@ func TestForwardedOnce(t *testing.T) {
 			t.Errorf("%d %s", a.status, a.body)
 		}
 		var es []trace.Entry
-		es = append(owner.ring.Of("0.nobody"), door.ring.Of("0.nobody")...)
+		es = append(owner.ring.Of("0.nobody", 0), door.ring.Of("0.nobody", 0)...)
 		if len(es) != 2 || es[0].Status != 400 || es[0].Slot != 0 || es[0].Owner == nil || *es[0].Owner != 0 || es[0].Error == nil || *es[0].Error != "Session ID unknown" {
 			t.Errorf("%+v", es)
 		}
