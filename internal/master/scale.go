@@ -47,6 +47,9 @@ func (m *Master) scale(ctx, running context.Context, n int) (was int, err error)
 // grow opens the sockets first, then starts the workers. The slots are live, all
 // at once, when all are ready: a client never waits for one that fails.
 func (m *Master) grow(ctx context.Context, was, n int) error {
+	if last := m.WorkerPort + n - 1; last > 65535 {
+		return fmt.Errorf("workers have ports from %d on, and there is no port %d; %d workers go on", m.WorkerPort, last, was)
+	}
 	if _, err := m.resize(n); err != nil {
 		_, _ = m.resize(was) // closes what was opened
 		if used := new(strategies.InUseError); errors.As(err, &used) {

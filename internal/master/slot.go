@@ -117,8 +117,8 @@ func (s *slot) run(ctx context.Context) {
 	}
 }
 
-// live runs one process. Its end by order counts as a restart, not as a death. It returns how long the process was ready, who
-// ordered its end (nil if it died by itself), and why it died.
+// live runs one process. It returns how long the process was ready, who ordered
+// its end (nil if it died by itself: an end by order is no death), and why it died.
 func (s *slot) live(ctx context.Context, waiting chan struct{}) (ready time.Duration, ordered chan struct{}, why string) {
 	boot := s.m.bootOf(s.index)
 	p, err := start(boot, s.m.snapshot(), s.m.socketsOf(s.index), s.m.order)

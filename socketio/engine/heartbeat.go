@@ -19,6 +19,8 @@ func (s *Session) tick(now time.Time) {
 	st := &s.state
 	var next time.Time
 	switch {
+	case st.Status != Open && now.Before(s.until): // a ping had been due
+		next = s.until
 	case st.Status != Open: // long enough
 		st.Status = Closed
 		s.mu.Unlock()

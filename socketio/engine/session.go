@@ -33,8 +33,9 @@ type Session struct {
 	waiter  chan struct{}
 	polling bool
 	posting bool
-	dropped bool // closed by the server: what the client still POSTs is taken, and not heard
-	told    bool // of the close, by a poll; guarded by the server's mu
+	dropped bool      // closed by the server: what the client still POSTs is taken, and not heard
+	until   time.Time // when a closed session is forgotten
+	told    bool      // of the close, by a poll; guarded by the server's mu
 
 	// WebSocket: the connection, the one that probes for an upgrade, and
 	// whether somebody writes what is in the queue.
@@ -195,7 +196,8 @@ func (s *Session) end(reason string, err error, flush bool) {
 		// polling for one must find its WebSocket alive to hear of the close.
 		s.state.Status, s.closing = Closing, closeCode(reason, err)
 		s.dropped = reason != ReasonTransportClose
-		s.server.wheel.Schedule(&s.timer, time.Now().Add(linger))
+		s.until = time.Now().Add(linger)
+		s.server.wheel.Schedule(&s.timer, s.until)
 		s.release()
 		s.mu.Unlock()
 	}
@@ -220,10 +222,11 @@ const late = 2 * time.Second
 // over is forget for a client that was told so by a poll.
 func (s *Session) over() {
 	s.mu.Lock()
-	dropped := s.dropped
+	dropped, until := s.dropped, time.Now().Add(late)
+	s.until = until
 	s.mu.Unlock()
 	if dropped && s.server.tell(s) {
-		s.server.wheel.Schedule(&s.timer, time.Now().Add(late))
+		s.server.wheel.Schedule(&s.timer, until)
 		s.endProbe()
 		return
 	}
