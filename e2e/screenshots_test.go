@@ -32,6 +32,7 @@ func TestScreenshots(t *testing.T) {
 		{"tablet", playwright.Size{Width: 768, Height: 1024}, playwright.ColorSchemeLight},
 		{"phone", playwright.Size{Width: 390, Height: 844}, playwright.ColorSchemeLight},
 		{"phone-dark", playwright.Size{Width: 390, Height: 844}, playwright.ColorSchemeDark},
+		{"4k", playwright.Size{Width: 3840, Height: 2160}, playwright.ColorSchemeLight},
 		{"320px", playwright.Size{Width: 320, Height: 568}, playwright.ColorSchemeLight},
 	}
 	master, none, redis := start(t, "master"), start(t, "none"), start(t, "redis")
@@ -89,6 +90,7 @@ func TestScreenshots(t *testing.T) {
 			shot(v, "away")
 			v.network.Up()
 			v.connected(15 * time.Second)
+			v.must(v.Locator("#requests > summary").Click())
 			v.tells(v.text("sid"))
 			shot(v, "back")
 

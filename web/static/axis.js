@@ -5,12 +5,11 @@ const SPACE = 6;
 const STEP = 34; // between two requests in different lanes
 const BREAK = 1000; // ms
 const ROOM = 76; // a break takes this much
-const BAND = 190; // a session's heading needs this much
-const FLAG = 150; // so does what became of it
+const FLAG = 104; // the name of what a session became needs this much
 const EDGE = 12;
 
-export const WIDTH = { request: 80, frames: 150, more: 80, close: 64 };
-export const NARROW = { request: 58, frames: 104, more: 58, close: 54 }; // without durations, for a phone
+export const WIDTH = { request: 80, frames: 150, more: 80, close: 64, band: 280 }; // band: a session's heading at least
+export const NARROW = { request: 58, frames: 104, more: 58, close: 54, band: 232 }; // without durations, for a phone
 const HOP = 26; // the mark of who forwarded, or of who should have been reached
 
 /**
@@ -34,7 +33,7 @@ export function layout({ sessions, items }, widths = WIDTH) {
       const passed = Math.max(0, item.at - (fresh ? Math.max(last.at, band.session.lostAt) : last.at));
       const end = Math.max(...free.values());
       if (fresh) {
-        x = Math.max(end, band.x + BAND);
+        x = Math.max(end, band.x + widths.band);
         x = gap(x, passed, true);
       } else if (passed >= BREAK) x = gap(end, passed, false);
       else x = Math.max(x + STEP + stretch(passed), ...lanes.map((slot) => free.get(slot) ?? 0));
@@ -54,7 +53,7 @@ export function layout({ sessions, items }, widths = WIDTH) {
 
   const xOf = scale(items, places, widths);
   for (const one of bands) {
-    if (one === bands.at(-1)) one.width = Math.max(one.width, BAND);
+    if (one === bands.at(-1)) one.width = Math.max(one.width, widths.band);
     const { upgradedAt, fallback } = one.session;
     const flag = (at) => (at ? Math.max(0, Math.min(one.width - FLAG, xOf(at) - one.x)) : null);
     one.upgraded = flag(upgradedAt);

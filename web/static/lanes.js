@@ -243,7 +243,8 @@ function strokes(item, plan, slots, width) {
   if (item.kind === "request" && item.ms >= 50 && item.ok) {
     const held = h("span", { class: "tl-held", "data-hue": hue(item.slot) });
     held.style.left = `calc(var(--side) + ${rem(x)})`;
-    held.style.width = rem(Math.max(width, plan.xOf(item.at + item.ms) - x));
+    const own = plan.bands.find(({ session }) => session.sid === item.sid); // a worker may hold what a browser has given up
+    held.style.width = rem(Math.max(width, Math.min(plan.xOf(item.at + item.ms), own.x + own.width) - x));
     held.style.setProperty("--lane", lane);
     out.push(held);
   }
