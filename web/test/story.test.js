@@ -94,6 +94,13 @@ test("marks of one lane never lie on one another, and time never goes back", () 
   for (const [i, band] of bands.entries()) assert.ok(i === 0 || band.x >= bands[i - 1].x + bands[i - 1].width, "bands overlap");
 });
 
+test("requests of one millisecond stand side by side", () => {
+  const now = story([{ sid: "1.a", n: 1, requests: Array.from({ length: 6 }, (_, i) => request(i ? "post" : "open", 1000)) }]);
+  const { places } = layout(now);
+  const xs = now.items.map((item) => places.get(item.id));
+  for (let i = 1; i < xs.length; i++) assert.ok(xs[i] >= xs[i - 1] + WIDTH.request, `${xs}`);
+});
+
 test("an empty timeline has a layout, too", () => {
   assert.equal(layout(story([])).places.size, 0);
 });
