@@ -44,6 +44,7 @@ export class Chat extends EventTarget {
     this.socket.on("typing", ({ name, on } = {}) => this.#emit("typing", { name: String(name), on: on === true }));
     this.socket.on("disconnect", () => {
       this.#here = false;
+      if (this.#quiet) return; // for a moment: nobody need see it
       this.people.clear();
       this.count = 0;
       this.#emit("people");

@@ -60,14 +60,17 @@ export class Cluster extends EventTarget {
     this.ask();
   }
 
-  /** Orders what to be done to a slot's worker: "kill" or "restart". Returns what is wrong, or "". */
+  /**
+   * Orders what to be done to a slot's worker: "kill" or "restart". Returns why it is refused, or "", as well where no
+   * answer came: the worker that was asked may be the one that ended.
+   */
   async order(what, slot) {
     try {
       const response = await fetch(`/demo/${what}?slot=${slot}`, { method: "POST", headers: { "X-Samedoor-Token": this.token } });
       const answer = await response.json();
       return answer.ok ? "" : String(answer.error);
     } catch {
-      return "no answer came, as happens when the worker that was asked is the one that ends";
+      return "";
     }
   }
 }

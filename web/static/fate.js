@@ -28,14 +28,17 @@ export class Fate extends EventTarget {
   /** An order is on its way. */
   ordered(what, slot) {
     this.#orders.set(slot, { what, pid: this.cluster.of(slot)?.pid, at: performance.now(), lost: false });
-    this.cluster.hurry(() => !this.#orders.has(slot) && !this.#loss);
+    this.#watch();
   }
 
-  /** It was not carried out, or nobody can say so. */
+  /** It is not carried out. */
   refused(what, slot, why) {
-    if (this.#orders.get(slot)?.lost) return; // it was: the session went with that worker
     this.#orders.delete(slot);
-    this.#say(`Worker ${slot}: could not order to ${what} it, ${why}.`, false);
+    this.#say(`Worker ${slot} lives on, the order to ${what} it was refused: ${why}.`, false);
+  }
+
+  #watch() {
+    this.cluster.hurry(() => !this.#loss && this.#orders.size === 0);
   }
 
   #holds() {
@@ -56,7 +59,7 @@ export class Fate extends EventTarget {
     this.#loss = { slot, pid, back: null };
     const order = this.#orders.get(slot);
     if (order) order.lost = true;
-    this.cluster.hurry(() => !this.#loss);
+    this.#watch();
   }
 
   #back({ back, gap }) {
@@ -71,7 +74,7 @@ export class Fate extends EventTarget {
   #tell() {
     this.#tellMine();
     for (const [slot, order] of this.#orders) {
-      if (performance.now() - order.at > RECENT) this.#orders.delete(slot);
+      if (performance.now() - order.at > RECENT) this.#expired(slot, order);
       else if (!order.lost && !this.#loss) this.#tellOther(slot, order);
     }
   }
@@ -89,6 +92,11 @@ export class Fate extends EventTarget {
     this.#loss = null;
     this.#orders.delete(loss.slot);
     this.#say(sentence({ slot: loss.slot, ended: ending(loss, now, order), ...loss.back, unsent: waiting.length }), true);
+  }
+
+  #expired(slot, { what }) {
+    this.#orders.delete(slot);
+    if (!this.#loss) this.#say(`Worker ${slot}: nothing came of the order to ${what} it.`, false);
   }
 
   #tellOther(slot, order) {

@@ -55,7 +55,7 @@ export function showTyping(chat, session) {
   let told = "";
 
   const render = eachFrame(() => {
-    const away = session.state.wanted && !chat.here && chat.slot !== undefined;
+    const away = session.state.wanted && session.state.phase !== "joined" && chat.slot !== undefined;
     const names = away ? [] : [...now.keys()];
     const tells = JSON.stringify([away, names.slice(0, 2), names.length]);
     if (tells === told) return;

@@ -15,10 +15,8 @@ export function showWorkers(cluster, fate, store) {
 
   const kept = store.get("samedoor.workers");
   fold.open = kept ? kept === "open" : matchMedia("(min-width: 40rem)").matches;
-  fold.addEventListener("toggle", () => {
-    store.set("samedoor.workers", fold.open ? "open" : "folded");
-    if (fold.open) cluster.ask();
-  });
+  fold.firstElementChild.addEventListener("click", () => store.set("samedoor.workers", fold.open ? "folded" : "open")); // what it becomes
+  fold.addEventListener("toggle", () => { if (fold.open) cluster.ask(); });
 
   async function press(what, slot) {
     fate.ordered(what, slot);
