@@ -47,6 +47,12 @@ func TestTimeline(t *testing.T) {
 		v.must(v.mark("[data-kind=frames]").Click())
 		v.must(v.expect(v.GetByTestId("opened"), soon).ToContainText("Emits event “chat”"))
 		v.must(v.expect(v.GetByTestId("opened"), soon).ToContainText("in a frame"))
+		v.must(v.GetByTestId("opened").GetByText("Close").Focus())
+		v.say("another") // what stands open goes on
+		v.must(v.expect(v.GetByTestId("opened"), soon).ToContainText("another"))
+		v.must(v.GetByTestId("opened").GetByText("Close").Focus())
+		time.Sleep(3 * time.Second) // an echo every 2 s
+		v.must(v.expect(v.GetByTestId("opened").GetByText("Close"), soon).ToBeFocused())
 	})
 
 	t.Run("pause, clear, copy, table", func(t *testing.T) {
@@ -78,6 +84,7 @@ func TestTimeline(t *testing.T) {
 
 		v.must(v.button("Clear").Click())
 		v.must(v.expect(v.mark("[data-step]"), soon).ToHaveCount(0))
+		v.must(v.expect(v.mark("[data-kind=frames]"), soon).ToHaveCount(1)) // what comes from now on
 		v.must(v.button("Disconnect").Click())
 		v.connect()
 		v.tells(v.text("sid"))

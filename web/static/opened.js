@@ -10,9 +10,23 @@ export function opened(box, item, close, heartbeats = true) {
   const told = JSON.stringify([heartbeats, item.id, item.status, item.sent, item.received, item.count, item.seen ? 1 : 0]);
   if (!box.hidden && box.dataset.told === told) return;
   box.dataset.told = told;
+  const parts = body(item, heartbeats).filter(Boolean);
+  if (!box.hidden && box.dataset.id === item.id) return again(box, parts);
+  box.dataset.id = item.id;
   const button = h("button", { type: "button", class: "quiet", onclick: () => close() }, "Close");
-  box.replaceChildren(h("div", { class: "op-head" }, h("h3", {}, title(item)), button), ...body(item, heartbeats).filter(Boolean));
+  box.replaceChildren(h("div", { class: "op-head" }, h("h3", {}, title(item)), button), ...parts);
   box.hidden = false;
+}
+
+// While it stands open its counts go on: the focus stays where it is, and so does what was scrolled to.
+function again(box, parts) {
+  const list = box.querySelector("ol");
+  const [focused, top] = [list !== null && list === document.activeElement, list?.scrollTop ?? 0];
+  while (box.children.length > 1) box.lastElementChild.remove();
+  box.append(...parts);
+  const now = box.querySelector("ol");
+  if (focused) now?.focus({ preventScroll: true });
+  if (now) now.scrollTop = top;
 }
 
 function title(item) {

@@ -9,11 +9,19 @@ const HEADS = ["when", "session", "request", "status", "worker", "took", "what h
 
 export function table(box, { sessions, items }) {
   if (box.hidden) return;
-  const rows = items.map((item) => h("tr", { class: item.ok === false ? "bad" : null }, ...cells(item, sessions, items).map((text, i) => h(i ? "td" : "th", i ? {} : { scope: "row" }, text))));
-  box.replaceChildren(h("table", {},
-    h("caption", { class: "vh" }, "The requests of the timeline, oldest first"),
-    h("thead", {}, h("tr", {}, ...HEADS.map((head) => h("th", { scope: "col" }, head)))),
-    h("tbody", {}, ...rows)));
+  if (!box.firstElementChild) {
+    box.append(h("table", {},
+      h("caption", { class: "vh" }, "The requests of the timeline, oldest first"),
+      h("thead", {}, h("tr", {}, ...HEADS.map((head) => h("th", { scope: "col" }, head)))),
+      h("tbody")));
+  }
+  const body = box.querySelector("tbody");
+  while (body.rows.length > items.length) body.lastElementChild.remove();
+  items.forEach((item, row) => { // in place: who reads it line by line stays where they are
+    const tr = body.rows[row] ?? body.appendChild(h("tr", {}, ...HEADS.map((_, i) => h(i ? "td" : "th", i ? {} : { scope: "row" }))));
+    tr.classList.toggle("bad", item.ok === false);
+    cells(item, sessions, items).forEach((text, i) => say(tr.cells[i], text));
+  });
 }
 
 function cells(item, sessions, items) {

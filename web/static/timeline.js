@@ -33,7 +33,6 @@ export function showTimeline(session, trace, street, recorder) {
     timer = dueAt = 0;
     if (!fold.open || paused) return;
     const all = attempts();
-    trace.shown = shown(trace.attempts, session.state);
     street.shows(trace.attempts);
     now = story(all, { heartbeats, hide: (item) => hidden.has(item.id) });
     now.sessions = now.sessions.filter(({ sid }) => now.items.some((item) => item.sid === sid));
@@ -103,12 +102,13 @@ export function showTimeline(session, trace, street, recorder) {
   toggle("heartbeats", (on) => { heartbeats = on; draw(); });
   toggle("as-table", (on) => { byId("table").hidden = !on; table(byId("table"), now); });
   byId("clear").addEventListener("click", () => {
-    for (const item of story(attempts()).items) for (const one of item.list?.[0]?.id ? item.list : [item]) hidden.add(one.id);
+    const gone = story(attempts()).items.filter(({ kind }) => kind !== "frames"); // they are counted anew
+    for (const item of gone) for (const one of item.list ?? [item]) hidden.add(one.id);
     for (const { sid } of trace.attempts) recorder.clear(sid);
     close(false);
     draw();
   });
-  byId("copy").addEventListener("click", () => copied(byId("copy"), now, street.slots));
+  byId("copy").addEventListener("click", () => copied(byId("copy"), now));
 
   session.addEventListener("start", () => hidden.clear());
   for (const what of [session, trace, street, recorder]) what.addEventListener("change", soon);
@@ -128,11 +128,4 @@ function said(item) {
   if (item.kind === "more") return "Requests that all went well, too many to draw.";
   if (item.kind === "close") return "The worker saw the WebSocket end.";
   return why(item, item.sid) || `${STEPS[item.step]} Worker ${item.slot} answered ${item.status} after ${duration(item.ms)}${item.slot === item.owner ? ", and it holds the session" : ""}.`;
-}
-
-/** The attempt that the doors speak of: one that has nothing to tell yet does not push away the one that has. */
-function shown(attempts, state) {
-  const last = attempts.at(-1);
-  const early = attempts.length > 1 && state.phase !== "joined" && last.requests.length < (last.over ? 1 : 2);
-  return early ? attempts.at(-2) : last;
 }

@@ -37,6 +37,13 @@ export class Trace extends EventTarget {
     document.addEventListener("visibilitychange", () => this.refresh());
   }
 
+  /** The attempt to speak of: one that has nothing to tell yet does not push away the one that has. */
+  get shown() {
+    const last = this.attempts.at(-1);
+    const early = this.attempts.length > 1 && this.session.state.phase !== "joined" && last.requests.length < (last.over ? 1 : 2);
+    return early ? this.attempts.at(-2) : last;
+  }
+
   of(sid) {
     return this.attempts.find((attempt) => attempt.sid === sid);
   }
