@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/samedoor/samedoor/internal/cert/certtest"
 	"github.com/samedoor/samedoor/internal/clustertest"
 	"github.com/samedoor/samedoor/internal/eioclient"
 )
@@ -287,7 +288,7 @@ func TestLeavingWorkerSendsElsewhere(t *testing.T) {
 func homeOf(t *testing.T, c *clustertest.Cluster, want string) string {
 	t.Helper()
 	for i := range 60 {
-		if _, slot, err := open(addr(i), c.URL, false); err == nil && slot == want {
+		if _, a, err := eioclient.New(c.URL, addr(i)).Open(); err == nil && strconv.Itoa(a.Worker) == want {
 			return addr(i)
 		}
 	}
@@ -296,12 +297,14 @@ func homeOf(t *testing.T, c *clustertest.Cluster, want string) string {
 }
 
 // TestLeavingForwarder: a quiet client, whose poll a worker that leaves holds
-// for the owner, keeps its session: it is sent to poll by another way.
+// for the owner, keeps its session: it is sent to poll by another way. (By TLS,
+// where no connection can be handed over.)
 func TestLeavingForwarder(t *testing.T) {
 	t.Parallel()
-	c := clustertest.Start(t, "--workers", "2", "--strategy", "master")
+	cert, key := certtest.Write(t, "127.0.0.1")
+	c := clustertest.Start(t, "--workers", "2", "--tls-cert", cert, "--tls-key", key)
 	here, there := homeOf(t, c, "0"), homeOf(t, c, "1")
-	sid, _, err := open(here, c.URL, false)
+	sid, _, err := eioclient.New(c.URL, here).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
