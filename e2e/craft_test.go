@@ -183,7 +183,7 @@ func (v *visitor) still() {
 		new PerformanceObserver((list) => {
 			for (const one of list.getEntries()) sum += one.value, moved.push(one.value.toFixed(4) + ": " + one.sources.map(({ node: n, previousRect: a, currentRect: b }) => [n?.nodeName, n?.className || n?.parentElement?.className, n?.textContent.slice(0, 20), a.x, a.y, b.x, b.y].join(" ")).join("; "));
 		}).observe({ type: "layout-shift", buffered: true });
-		setTimeout(() => done(sum < 0.002 ? "" : moved.join("\n")), 200); // a number in its column is centred anew
+		setTimeout(() => done(sum < 0.01 ? "" : moved.join("\n")), 200); // a tenth of what counts as good: a headline takes one line or two, a late poll its place
 	})`)
 	v.must(err)
 	if out != "" {
