@@ -19,6 +19,13 @@ const (
 	exchange = 8 // of echoes, each
 )
 
+// Strangers runs the part of the suite where clients come to wrong workers.
+func Strangers(t *testing.T, info strategies.Info, want Want) {
+	args := append([]string{"--strategy", info.Name}, want.Args...)
+	t.Run("connections reused", func(t *testing.T) { reuses(t, info, want, clustertest.Start(t, args...)) })
+	t.Run("addresses that change", func(t *testing.T) { moves(t, info, want, clustertest.Start(t, args...)) })
+}
+
 // reuses puts proxies in front of the cluster that send several clients'
 // requests down one connection. Whoever passes connections sends all but the first
 // to the wrong worker; forwarding is what makes it right.

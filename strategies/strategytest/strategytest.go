@@ -60,8 +60,7 @@ func Run(t *testing.T, info strategies.Info, want Want) {
 			}
 		})
 	}
-	t.Run("connections reused", func(t *testing.T) { reuses(t, info, want, clustertest.Start(t, args...)) })
-	t.Run("addresses that change", func(t *testing.T) { moves(t, info, want, clustertest.Start(t, args...)) })
+	Strangers(t, info, want)
 	t.Run("behind proxies", func(t *testing.T) { behind(t, info, want, args) })
 	t.Run("TLS", func(t *testing.T) { overTLS(t, info, want, args) })
 	if want.Sticky {
