@@ -222,11 +222,11 @@ func TestFewerLanes(t *testing.T) {
 	for range 20 {
 		waiting = append(waiting, r.dial("127.0.0.1"))
 	}
-	r.passer.mu.Lock() // all are in the lane once nobody has the lock, and the next was passed
-	r.passer.mu.Unlock()
+	r.passer.mu.Lock() // nothing is being passed
 	r.mu.Lock()
 	r.slots = []int{0} // without a word, so that Open alone can find them
 	r.mu.Unlock()
+	r.passer.mu.Unlock()
 	at, ends, err := r.passer.Open("ignored", 1)
 	if err != nil || len(ends) != 1 || at.String() != r.addr || ends[0][0] != r.ends[0][0] {
 		t.Fatalf("Open again: %v %v %v", at, ends, err)

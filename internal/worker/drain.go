@@ -27,8 +27,8 @@ func (w *Worker) leave(ctx context.Context, limit time.Duration) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	w.draining.Store(true)
 	w.opening.Lock() // sessions that are just being opened are answered first
+	w.draining.Store(true)
 	w.opening.Unlock()
 	told := make(chan struct{})
 	go func() { defer close(told); w.engine.drain(ctx) }()

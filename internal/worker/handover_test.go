@@ -12,8 +12,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/samedoor/samedoor/internal/trace"
 )
 
 // A witness is an engine that notes what it is asked.
@@ -283,8 +281,7 @@ func TestForwardedOnce(t *testing.T) {
 		if a := l.read(t); a.status != 200 {
 			t.Errorf("%d %s", a.status, a.body)
 		}
-		var es []trace.Entry
-		es = append(owner.ring.Of("0.nobody", 0), door.ring.Of("0.nobody", 0)...)
+		es := append(owner.ring.Of("0.nobody", 0), door.ring.Of("0.nobody", 0)...)
 		if len(es) != 2 || es[0].Status != 400 || es[0].Slot != 0 || es[0].Owner == nil || *es[0].Owner != 0 || es[0].Error == nil || *es[0].Error != "Session ID unknown" {
 			t.Errorf("%+v", es)
 		}
