@@ -96,6 +96,24 @@ func (g *group) listen(first bool, live []int) (fd int, err error) {
 	return fd, err
 }
 
+// fits tells whether the kernel takes a program for n slots, or what to do. It is
+// asked before there are so many: later a refusal could only end the cluster.
+func fits(n int) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	all := make([]int, n)
+	for slot := range all {
+		all[slot] = slot
+	}
+	return attach(fd, all)
+}
+
 // choose lets the kernel choose among the live slots, from one packet to the next.
 func (g *group) choose(live []int) error {
 	if len(live) == 0 || slices.Equal(live, g.live) { // with none left, the master ends

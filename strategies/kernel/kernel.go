@@ -68,6 +68,11 @@ func (s *kernel) Sockets(n int) (netip.AddrPort, [][]*os.File, error) {
 func (s *kernel) resize(n int) (netip.AddrPort, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if n > s.n {
+		if err := fits(n); err != nil {
+			return s.group.addr, err
+		}
+	}
 	s.n = n
 	for len(s.group.files) < n {
 		if err := s.group.open(s.Addr, s.belowN()); err != nil {

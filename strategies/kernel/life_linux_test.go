@@ -265,3 +265,27 @@ func TestNothingLeft(t *testing.T) {
 		}
 	}
 }
+
+// TestTooMany: slots for which the kernel takes no program are refused before
+// there are any, and the cluster goes on as it was.
+func TestTooMany(t *testing.T) {
+	ownNetwork(t)
+	if err := os.WriteFile("/proc/sys/net/core/optmem_max", []byte("4096"), 0); err != nil {
+		t.Skipf("this kernel has one optmem_max for all networks: %v", err)
+	}
+	r := newRig(t, "127.0.0.1:0", 4)
+	r.front()
+	_, _, err := r.strategy.Sockets(200)
+	if err == nil || !strings.Contains(err.Error(), "200 slots") || !strings.Contains(err.Error(), "net.core.optmem_max") {
+		t.Fatalf("got %v", err)
+	}
+	r.resize(4)
+	r.setLive(0, 2, 3)
+	r.resize(5)
+	from, home := sources(20, 0, 1, 2, 3, 4)
+	for i, a := range from {
+		if got, err := r.choice(a); err != nil || got != home[i] {
+			t.Errorf("%v: slot %d, %v, want %d", a, got, err, home[i])
+		}
+	}
+}
