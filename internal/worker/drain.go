@@ -27,9 +27,7 @@ func (w *Worker) leave(ctx context.Context, limit time.Duration) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	w.opening.Lock() // sessions that are just being opened are answered first
-	w.draining.Store(true)
-	w.opening.Unlock()
+	w.stopOpening()
 	told := make(chan struct{})
 	go func() { defer close(told); w.engine.drain(ctx) }()
 	stay := stragglers
@@ -60,6 +58,26 @@ func (w *Worker) state() string {
 	return ""
 }
 
+// openLimit is how long the end of a worker waits for sessions that are just
+// being opened: one takes a moment, unless its client sends or reads slowly.
+const openLimit = 500 * time.Millisecond
+
+// stopOpening lets no session begin any more, and those that do be answered
+// first. It does not wait for a client that stalls: the others must hear in time.
+func (w *Worker) stopOpening() {
+	w.draining.Store(true)
+	answered := make(chan struct{})
+	go func() {
+		w.opening.Lock()
+		defer w.opening.Unlock()
+		close(answered)
+	}()
+	select {
+	case <-answered:
+	case <-time.After(openLimit):
+	}
+}
+
 // open begins a session, or lets another worker begin it.
 func (w *Worker) open(rw http.ResponseWriter, r *http.Request) {
 	if w.openHere(rw, r) {
@@ -77,6 +95,9 @@ func (w *Worker) open(rw http.ResponseWriter, r *http.Request) {
 
 // openHere begins a session unless this worker is about to end.
 func (w *Worker) openHere(rw http.ResponseWriter, r *http.Request) bool {
+	if w.draining.Load() { // not to wait where stopOpening does
+		return false
+	}
 	w.opening.RLock()
 	defer w.opening.RUnlock()
 	if w.draining.Load() {

@@ -230,9 +230,7 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, elsewhere net.L
 // drain ends all sessions, whose held polls Shutdown would wait for. Sessions
 // that are just being opened are answered first, later ones refused.
 func (w *Worker) drain() {
-	w.draining.Store(true)
-	w.opening.Lock()
-	defer w.opening.Unlock()
+	w.stopOpening()
 	w.engine.close()
 }
 
