@@ -15,7 +15,7 @@ import (
 // calls it again, not even to close it. A [tls.Conn] is none.
 type Wrapper interface {
 	NetConn() net.Conn // what is beneath
-	Buffered() []byte  // read from there, and not yet from the wrapper
+	Unread() []byte    // read from there, and not yet from the wrapper
 }
 
 // tcp finds the TCP connection that c is in the end.
@@ -40,7 +40,7 @@ func unread(c net.Conn) (all []byte) {
 		if !ok {
 			return all
 		}
-		all = append(all, w.Buffered()...)
+		all = append(all, w.Unread()...)
 		c = w.NetConn()
 	}
 }
@@ -110,9 +110,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// NetConn and Buffered make Conn a Wrapper: it may be handed over again.
+// NetConn and Unread make Conn a Wrapper: it may be handed over again.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
-func (c *Conn) Buffered() []byte  { return c.unread }
+func (c *Conn) Unread() []byte    { return c.unread }
 
 func (c *Conn) RemoteAddr() net.Addr {
 	if c.Peer == "" {

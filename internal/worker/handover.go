@@ -7,7 +7,11 @@ import (
 	"path/filepath"
 
 	"github.com/samedoor/samedoor/internal/handover"
+	"github.com/samedoor/samedoor/strategies"
 )
+
+// Connections of trusted proxies can be handed over, too.
+var _ handover.Wrapper = (*strategies.ProxyConn)(nil)
 
 // handOver hands r's whole connection to the worker at to, which serves r and
 // what comes after it: a client that stays with one session costs no more than

@@ -191,7 +191,7 @@ type renamed struct {
 
 func (c *renamed) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(203, 0, 113, 7), Port: 7} }
 func (c *renamed) NetConn() net.Conn    { return c.Conn }
-func (c *renamed) Buffered() []byte     { return c.unread }
+func (c *renamed) Unread() []byte       { return c.unread }
 func (c *renamed) Read(p []byte) (int, error) {
 	if len(c.unread) == 0 {
 		buf := make([]byte, 64<<10)
@@ -252,6 +252,37 @@ func TestForwardedWrappers(t *testing.T) {
 				}
 				if got := seen.last(); !strings.HasPrefix(got, l.LocalAddr().String()) {
 					t.Errorf("request %d comes from %s", i, got)
+				}
+			}
+		})
+	}
+}
+
+// TestForwardedProxies: a trusted proxy's connection is handed over like any
+// other, with whom the proxy has told of, and what came with its word.
+func TestForwardedProxies(t *testing.T) {
+	r := newRun(t)
+	r.boot.TrustProxies = []string{"127.0.0.0/8"}
+	seen := &witness{}
+	owner := r.start(0, func(n *node) {
+		seen.engine = n.engine
+		n.engine = seen
+	})
+	door := r.start(1)
+	sid := open(t, owner.url)
+	for name, tt := range map[string]struct{ header, line, want string }{
+		"PROXY protocol":  {"PROXY TCP4 198.51.100.7 127.0.0.1 4711 80\r\n", "X: y", "198.51.100.7:4711["},
+		"X-Forwarded-For": {"", "X-Forwarded-For: 198.51.100.8", "198.51.100.8:0["},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := dial(t, door.url)
+			l.write(t, tt.header+strings.Repeat(post(sid, "3", tt.line), 20))
+			for i := range 20 {
+				if a := l.read(t); a.status != 200 || (a.header.Get(viaHeader) == "1") != (i == 0) {
+					t.Fatalf("answer %d: %d %v", i, a.status, a.header)
+				}
+				if got := seen.last(); !strings.HasPrefix(got, tt.want) {
+					t.Errorf("request %d comes from %s, want %s", i, got, tt.want)
 				}
 			}
 		})
