@@ -56,10 +56,11 @@ func gone(c control.Cluster) string {
 	return ""
 }
 
-// healthy asks for /healthz as a client would, until it is answered.
+// healthy asks for /healthz as a client would, until it is answered, or nobody
+// may be left to do so.
 func (m *Master) healthy(ctx context.Context) bool {
 	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: m.pinned()}}
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && gone(m.snapshot()) == "" {
 		resp, err := client.Get(m.scheme() + "://" + reachable(m.public) + "/healthz")
 		if err == nil {
 			resp.Body.Close()
