@@ -47,7 +47,7 @@ tools: $(PEERS)
 ## test: everything, as CI runs it
 test: tools
 	@$(MAKE) --no-print-directory lint build
-	node --test web/test/
+	node --test --test-reporter=dot web/test/
 	E2E_REQUIRED=1 $(GO) test -race -timeout 9m $$($(GO) list ./... | grep -v /e2e)
 	E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 8m ./e2e ./e2e/clients | grep -vE '^(=== |PASS$$)' # strategy by strategy
 

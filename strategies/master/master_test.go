@@ -11,7 +11,8 @@ func TestConformance(t *testing.T) {
 	strategytest.Run(t, master.Info, strategytest.Want{Sticky: true, Exact: true, Hashed: true})
 }
 
-// TestLibrary keeps the other Socket.IO server selectable.
+// TestLibrary keeps the other Socket.IO server selectable. It has no way to tell
+// clients that poll of a shutdown.
 func TestLibrary(t *testing.T) {
-	strategytest.Run(t, master.Info, strategytest.Want{Sticky: true, Exact: true, Hashed: true, Args: []string{"--engine", "zishang520"}})
+	strategytest.Run(t, master.Info, strategytest.Want{Sticky: true, Exact: true, Hashed: true, Abrupt: true, Args: []string{"--engine", "zishang520"}})
 }

@@ -25,6 +25,7 @@ type Want struct {
 	Sticky bool // all requests of a session reach its owner, if need be forwarded
 	Exact  bool // under --strict too, without forwarding
 	Hashed bool // the client's address decides, also if only a proxy in front tells it
+	Abrupt bool // its engine ends sessions without a word when their slot leaves
 	Args   []string
 }
 
@@ -64,7 +65,7 @@ func Run(t *testing.T, info strategies.Info, want Want) {
 	t.Run("behind proxies", func(t *testing.T) { behind(t, info, want, args) })
 	t.Run("TLS", func(t *testing.T) { overTLS(t, info, want, args) })
 	if want.Sticky {
-		t.Run("4 to 5 to 3 workers", func(t *testing.T) { scales(t, clustertest.Start(t, args...)) })
+		t.Run("4 to 5 to 3 workers", func(t *testing.T) { scales(t, clustertest.Start(t, args...), want.Abrupt) })
 	}
 	t.Run("a worker dies", func(t *testing.T) { dies(t, clustertest.Start(t, args...), want) })
 	t.Run("workers are killed", func(t *testing.T) { killed(t, clustertest.Start(t, args...)) })
