@@ -22,8 +22,9 @@ const (
 // Strangers runs the part of the suite where clients come to wrong workers.
 func Strangers(t *testing.T, info strategies.Info, want Want) {
 	args := append([]string{"--strategy", info.Name}, want.Args...)
-	t.Run("connections reused", func(t *testing.T) { reuses(t, info, want, clustertest.Start(t, args...)) })
-	t.Run("addresses that change", func(t *testing.T) { moves(t, info, want, clustertest.Start(t, args...)) })
+	c := clustertest.Start(t, args...)
+	t.Run("connections reused", func(t *testing.T) { reuses(t, info, want, c) })
+	t.Run("addresses that change", func(t *testing.T) { moves(t, info, want, c) })
 }
 
 // reuses puts proxies in front of the cluster that send several clients'

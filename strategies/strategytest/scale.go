@@ -12,10 +12,10 @@ import (
 
 // scales grows and shrinks a cluster under clients that are busy all the time,
 // half of them on WebSockets, half polling: of those some with connections kept
-// alive, some slow to poll again. Nobody is refused a connection, all go on afterwards, and
-// unless the engine is abrupt no request of a session that its client was not
-// told to leave is answered 400. 200 clients with SOAK=1.
-func scales(t *testing.T, c *clustertest.Cluster, abrupt bool) {
+// alive, some slow to poll again. Nobody is refused a connection, and no request of a
+// session that its client was not told to leave is answered 400. 200 clients
+// with SOAK=1.
+func scales(t *testing.T, c *clustertest.Cluster) {
 	n := clients
 	if os.Getenv("SOAK") != "" {
 		n = 200
@@ -67,14 +67,10 @@ func scales(t *testing.T, c *clustertest.Cluster, abrupt bool) {
 	for _, w := range c.Status().Workers {
 		sessions += w.Sessions
 	}
-	nevers := []string{"refused"}
-	if !abrupt {
-		nevers = append(nevers, "400 while live", "poll cut")
-		if tally.of("told to leave") == 0 {
-			t.Error("nobody was told to leave: were there sessions on the slots that went?")
-		}
+	if told := tally.of("told to leave"); told == 0 {
+		t.Error("nobody was told to leave: were there sessions on the slots that went?")
 	}
-	for _, never := range nevers {
+	for _, never := range []string{"400 while live", "refused", "poll cut"} {
 		if k := tally.of(never); k != 0 {
 			t.Errorf("%s: %d of %v", never, k, tally)
 		}

@@ -25,7 +25,7 @@ type Want struct {
 	Sticky bool // all requests of a session reach its owner, if need be forwarded
 	Exact  bool // under --strict too, without forwarding
 	Hashed bool // the client's address decides, also if only a proxy in front tells it
-	Abrupt bool // its engine ends sessions without a word when their slot leaves
+	Brief  bool // only what has to do with who serves whom
 	Args   []string
 }
 
@@ -43,13 +43,6 @@ func Run(t *testing.T, info strategies.Info, want Want) {
 			t.Errorf("%d of %d handshakes are whole: %s", r.whole, clients, r.failures())
 		}
 	})
-	t.Run("four workers", func(t *testing.T) {
-		c := clustertest.Start(t, args...)
-		r := handshakes(t, c)
-		r.check(t, want.Sticky)
-		t.Run("trace", func(t *testing.T) { traces(t, c, r, want.Sticky) })
-		t.Run("counts", func(t *testing.T) { counts(t, c, info, want.Sticky) })
-	})
 	if want.Exact {
 		t.Run("strict", func(t *testing.T) {
 			c := clustertest.Start(t, append(args, "--strict")...)
@@ -61,14 +54,30 @@ func Run(t *testing.T, info strategies.Info, want Want) {
 			}
 		})
 	}
-	Strangers(t, info, want)
-	t.Run("behind proxies", func(t *testing.T) { behind(t, info, want, args) })
-	t.Run("TLS", func(t *testing.T) { overTLS(t, info, want, args) })
-	if want.Sticky {
-		t.Run("4 to 5 to 3 workers", func(t *testing.T) { scales(t, clustertest.Start(t, args...), want.Abrupt) })
+	t.Run("four workers", func(t *testing.T) { life(t, info, want, args) })
+	if !want.Brief {
+		t.Run("behind proxies", func(t *testing.T) { behind(t, info, want, args) })
+		t.Run("TLS", func(t *testing.T) { overTLS(t, info, want, args) })
 	}
-	t.Run("a worker dies", func(t *testing.T) { dies(t, clustertest.Start(t, args...), want) })
-	t.Run("workers are killed", func(t *testing.T) { killed(t, clustertest.Start(t, args...)) })
+}
+
+// life puts one cluster through all that may happen to it: a start costs more
+// than most of that.
+func life(t *testing.T, info strategies.Info, want Want, args []string) {
+	c := clustertest.Start(t, append(args, "--restart-delay", "1ms")...)
+	r := handshakes(t, c)
+	r.check(t, want.Sticky)
+	t.Run("trace", func(t *testing.T) { traces(t, c, r, want.Sticky) })
+	t.Run("counts", func(t *testing.T) { counts(t, c, info, want.Sticky) })
+	if !want.Brief {
+		t.Run("connections reused", func(t *testing.T) { reuses(t, info, want, c) })
+		t.Run("addresses that change", func(t *testing.T) { moves(t, info, want, c) })
+		if want.Sticky {
+			t.Run("4 to 5 to 3 workers", func(t *testing.T) { scales(t, c) })
+		}
+		t.Run("workers are killed", func(t *testing.T) { killed(t, c) })
+	}
+	t.Run("a worker dies", func(t *testing.T) { dies(t, c, want) })
 }
 
 // results of many handshakes.
@@ -280,7 +289,7 @@ func dies(t *testing.T, c *clustertest.Cluster, want Want) {
 		all = append(all, client{cl, sid, a.Worker})
 	}
 	dead := all[0].slot
-	pid := c.Worker(dead)
+	pid, restarts := c.Worker(dead), c.Status().Workers[dead].Restarts
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +306,7 @@ func dies(t *testing.T, c *clustertest.Cluster, want Want) {
 	}
 	clustertest.Until(t, 10*time.Second, "the slot has a new worker", func() bool {
 		w := c.Status().Workers[dead]
-		return w.State == "ready" && w.PID != pid && w.Restarts == 1
+		return w.State == "ready" && w.PID != pid && w.Restarts == restarts+1
 	})
 	if !want.Sticky {
 		return
