@@ -47,6 +47,32 @@ func TestModels(t *testing.T) {
 			cluster.dispatchEvent(new Event("change"));
 			return told.join(" | ");`,
 			"told later | Worker 2, which held your session, was killed. You reconnected to its successor after 640 ms; nothing was lost."},
+		{"what was told is taken back once it is true no longer", `
+			const { Fate } = await load("fate.js");
+			const [session, chat, cluster] = [new EventTarget(), new EventTarget(), new EventTarget()];
+			let worker = { state: "ready", pid: 1 };
+			Object.assign(session, { state: { phase: "joined", sid: "2.x", worker: 2, wanted: true, away: 640 } });
+			Object.assign(chat, { slot: 2, waiting: () => [] });
+			Object.assign(cluster, { askedAt: 0, workers: [{}], of: () => worker, soon() {}, hurry() {} });
+			const told = [];
+			const fate = new Fate(session, chat, cluster);
+			fate.addEventListener("told", ({ detail: { text, over } }) => told.push((over ? "over: " : "") + text));
+			const lost = () => session.dispatchEvent(new CustomEvent("lost", { detail: {} }));
+			const back = () => {
+				chat.dispatchEvent(new CustomEvent("welcome", { detail: { back: true, gap: false } }));
+				cluster.askedAt = performance.now() + 1;
+				cluster.dispatchEvent(new Event("change"));
+			};
+			const joins = (sid) => { session.state.sid = sid; session.dispatchEvent(new Event("change")); };
+			joins("2.x"); lost(); lost(); back(); // the first way back broke before it was joined
+			joins("2.y"); lost();
+			worker = undefined;
+			chat.slot = 0;
+			back();
+			joins("0.z"); session.state.wanted = false; lost();
+			return told.join(" | ");`,
+			"The connection to worker 2 was lost. You reconnected to it after 640 ms; nothing was lost. | over: The connection to worker 2 was lost. | " +
+				"Worker 2, which held your session, left the cluster. You reconnected to worker 0 after 640 ms; nothing was lost. | over: You disconnected."},
 		{"what was lost is not called whole", `
 			const { sentence } = await load("fate.js");
 			return [

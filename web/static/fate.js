@@ -1,5 +1,6 @@
-// What became of a worker, and of your session with it, in one calm sentence, told when it is known how it ended.
-//   told   {text, yours}   yours: it was your session's worker
+// What became of a worker, and of your session with it, in one calm sentence, told when it is known how it ended. It is
+// taken back once it is true no longer: the connection of which it was told is gone.
+//   told   {text, yours, over}   yours: it was your session's worker; over: it only says that what was told last is past
 import { byId, count, say } from "./dom.js";
 import { ownerOf } from "./slots.js";
 import { duration } from "./words.js";
@@ -12,13 +13,14 @@ export class Fate extends EventTarget {
   #loss = null; // {slot, pid, back}: it was lost, and is not accounted for
   #orders = new Map(); // slot → {what, pid, at, lost}: not accounted for
   #timer = 0;
+  #stands = false; // it was told that one is back, and one is
 
   constructor(session, chat, cluster) {
     super();
     Object.assign(this, { session, chat, cluster });
     session.addEventListener("change", () => this.#holds());
     session.addEventListener("lost", () => this.#lost());
-    session.addEventListener("start", () => { this.#loss = null; });
+    session.addEventListener("start", () => { this.#loss = null; this.#say("", true, true); });
     chat.addEventListener("welcome", ({ detail }) => this.#back(detail));
     chat.addEventListener("outbox", () => this.#tell());
     chat.addEventListener("said", () => this.#tell());
@@ -50,11 +52,16 @@ export class Fate extends EventTarget {
   }
 
   #lost() {
-    if (!this.#held || !this.session.state.wanted) {
+    if (!this.session.state.wanted) {
       this.#held = this.#loss = null;
+      return this.#takeBack("You disconnected.");
+    }
+    if (!this.#held) { // the way back broke: what was lost before still is
+      if (this.#loss) this.#loss.back = null;
       return;
     }
     const { slot, pid } = this.#held;
+    this.#takeBack(`The connection to worker ${slot} was lost.`);
     this.#held = null;
     this.#loss = { slot, pid, back: null };
     const order = this.#orders.get(slot);
@@ -84,14 +91,23 @@ export class Fate extends EventTarget {
     const loss = this.#loss;
     if (!loss?.back) return;
     const now = this.cluster.askedAt > loss.back.at ? this.cluster.of(loss.slot) : undefined;
-    const settled = loss.pid !== null && (now?.state === "ready" || now?.state === "given up");
+    const left = !now && this.cluster.askedAt > loss.back.at && this.cluster.workers.length > 0;
+    const settled = left || (loss.pid !== null && (now?.state === "ready" || now?.state === "given up"));
     const waiting = this.chat.waiting();
     const late = performance.now() - loss.back.at >= PATIENCE;
     if (!late && (!settled || waiting.some((entry) => entry.state === "pending"))) return;
     const order = this.#orders.get(loss.slot);
     this.#loss = null;
     this.#orders.delete(loss.slot);
-    this.#say(sentence({ slot: loss.slot, ended: ending(loss, now, order), ...loss.back, unsent: waiting.length }), true);
+    const ended = left ? "left the cluster" : ending(loss, now, order);
+    this.#say(sentence({ slot: loss.slot, ended, ...loss.back, unsent: waiting.length }), true);
+    this.#stands = true;
+  }
+
+  #takeBack(text) {
+    if (!this.#stands) return;
+    this.#stands = false;
+    this.#say(text, true, true);
   }
 
   #expired(slot, { what }) {
@@ -108,8 +124,9 @@ export class Fate extends EventTarget {
     this.#say(`Worker ${slot} was ${order.what === "kill" ? "killed" : "restarted"}; its successor is ready.${mine}`, false);
   }
 
-  #say(text, yours) {
-    this.dispatchEvent(new CustomEvent("told", { detail: { text, yours } }));
+  #say(text, yours, over = false) {
+    if (!yours) this.#stands = false; // another sentence took its place
+    this.dispatchEvent(new CustomEvent("told", { detail: { text, yours, over } }));
   }
 }
 
@@ -132,5 +149,9 @@ export function sentence({ slot, ended, to, after, gap, unsent }) {
 
 export function showFate(fate) {
   const el = byId("fate");
-  fate.addEventListener("told", ({ detail: { text } }) => say(el, text));
+  const before = el.textContent; // what it says of nothing
+  fate.addEventListener("told", ({ detail: { text, yours } }) => {
+    say(el, text || before);
+    if (!yours) say(byId("announce"), text); // of one's own the conversation tells
+  });
 }

@@ -143,7 +143,9 @@ export function showLog(chat, session, fate) {
     render();
   });
   session.root.on("disconnect", render);
-  fate.addEventListener("told", ({ detail }) => { if (detail.yours) line(detail.text, "fate"); });
+  fate.addEventListener("told", ({ detail: { text, yours, over } }) => {
+    if (yours && (!over || (text && entries.at(-1)?.kind === "fate"))) line(text, "fate"); // what others said since stands after it: it is history
+  });
 
   jump.addEventListener("click", () => { stuck = down = true; render(); log.focus(); });
   more.addEventListener("click", () => {
