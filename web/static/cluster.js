@@ -1,10 +1,10 @@
 // The cluster as /cluster tells of it, and the orders that a demo takes.
 //   change   what is known differs, or was asked for again
-import { whileVisible } from "./dom.js";
+import { LIMIT, whileVisible } from "./dom.js";
 
 const EVERY = 3000; // ms while somebody looks,
 const HURRY = 400; // and while something is known to change,
-const LIMIT = 15_000; // but not for longer than this
+const HURRIED = 15_000; // but not for longer than this
 const SOON = 300;
 
 export class Cluster extends EventTarget {
@@ -52,7 +52,7 @@ export class Cluster extends EventTarget {
   /** Asks at a quicker pace until done() says that what was awaited has come. */
   hurry(done) {
     clearInterval(this.#hurry);
-    const until = performance.now() + LIMIT;
+    const until = performance.now() + HURRIED;
     this.#hurry = setInterval(() => {
       if (performance.now() > until || done()) clearInterval(this.#hurry);
       else this.ask();
@@ -66,7 +66,7 @@ export class Cluster extends EventTarget {
    */
   async order(what, slot) {
     try {
-      const response = await fetch(`/demo/${what}?slot=${slot}`, { method: "POST", headers: { "X-Samedoor-Token": this.token } });
+      const response = await fetch(`/demo/${what}?slot=${slot}`, { method: "POST", headers: { "X-Samedoor-Token": this.token }, signal: AbortSignal.timeout(LIMIT) });
       const answer = await response.json();
       return answer.ok ? "" : String(answer.error);
     } catch {

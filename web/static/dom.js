@@ -21,6 +21,8 @@ export function svg(tag, attributes = {}, ...children) {
   return el;
 }
 
+export const LIMIT = 10_000; // ms for an answer of the server: one that hangs must not end the asking
+
 export const byId = (id) => document.getElementById(id);
 export const byTest = (name) => document.querySelector(`[data-testid="${name}"]`);
 
@@ -49,6 +51,24 @@ export function uuid() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Puts text on the clipboard and tells whether it is there. Its API exists in secure contexts only, like the above. */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const focused = document.activeElement;
+    const area = h("textarea", { class: "vh", "aria-hidden": "true" });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const copied = document.execCommand("copy");
+    area.remove();
+    focused?.focus({ preventScroll: true });
+    return copied;
+  }
 }
 
 /** Calls f every `ms` while the page is visible, and once at each return to it. Returns a function that stops it. */

@@ -1,7 +1,6 @@
 // The same as the lanes, for who reads a table, or wants to paste it.
-import { time } from "./axis.js";
-import { h, say } from "./dom.js";
-import { duration, why } from "./words.js";
+import { copy, h, say } from "./dom.js";
+import { duration, time, why } from "./words.js";
 
 const SAID = 2000;
 
@@ -50,13 +49,11 @@ export function asText({ sessions, items }) {
   return rows.map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]))).join("  ").trimEnd()).join("\n") + "\n";
 }
 
-/** Puts it on the clipboard; where there is none (plain http over a network), selects it to be copied by hand. */
+/** Puts it on the clipboard; where that is not allowed, selects it to be copied by hand. */
 export async function copied(button, now) {
   const text = asText(now);
-  try {
-    await navigator.clipboard.writeText(text);
-    say(button, "Copied");
-  } catch {
+  if (await copy(text)) say(button, "Copied");
+  else {
     const area = h("textarea", { readonly: true, rows: "8", class: "tl-text", "aria-label": "The timeline as text" });
     area.value = text;
     button.closest(".tl-tools").after(area);

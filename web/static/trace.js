@@ -1,5 +1,7 @@
 // What the workers saw of our last sessions' requests. Asked for when something happened, not all the time: nothing
 // while the page is hidden or the timeline is folded, once a second at most while requests go on, else every 5 s.
+import { LIMIT } from "./dom.js";
+
 const AFTER_OPEN = [150, 600, 1500]; // ms
 const AFTER_NEWS = [40, 400];
 const REST = 5000;
@@ -8,6 +10,7 @@ const KEEP = 5;
 const OVERLAP = 60_000; // ms: a poll is recorded when it is answered, as of when it was asked
 const FIRST = 50; // requests of a session that are kept from its beginning…
 const LAST = 400; // …and from its end; in between only those that went wrong
+const ORDER = ["open", "post", "poll", "upgrade", "close"]; // of one millisecond, as the workers sort them
 
 export class Trace extends EventTarget {
   attempts = []; // oldest first: {sid, n, requests, over}
@@ -69,9 +72,9 @@ export class Trace extends EventTarget {
     attempt.asking = true;
     try {
       const since = attempt.requests.length > FIRST ? attempt.requests.at(-1).at - OVERLAP : 0;
-      const response = await fetch(`/trace?sid=${encodeURIComponent(sid)}${since ? `&since=${since}` : ""}`, { cache: "no-store" });
+      const response = await fetch(`/trace?sid=${encodeURIComponent(sid)}${since ? `&since=${since}` : ""}`, { cache: "no-store", signal: AbortSignal.timeout(LIMIT) });
       const requests = response.ok ? await response.json() : [];
-      if (Array.isArray(requests) && renew(attempt, requests, since)) this.#changed();
+      if (Array.isArray(requests) && renew(attempt, requests)) this.#changed();
     } catch {
       /* the server is away: the session says so */
     } finally {
@@ -84,14 +87,18 @@ export class Trace extends EventTarget {
   }
 }
 
-/** Puts what the workers tell since then into an attempt, and tells whether that changed it. */
-export function renew(attempt, told, since) {
-  const i = attempt.requests.findIndex(({ at }) => at >= since);
-  const known = i < 0 ? [] : attempt.requests.slice(i);
-  // A worker that died took its account along: what was seen once stays on the page.
-  if (told.length < known.length || JSON.stringify(told) === JSON.stringify(known)) return false;
-  const all = [...attempt.requests.slice(0, attempt.requests.length - known.length), ...told];
-  attempt.requests = all.filter((request, k) => k < FIRST || k >= all.length - LAST || request.status >= 400);
+/**
+ * Adds what the workers tell to an attempt, and tells whether that changed it. What is not told any more stays: a worker
+ * that died took its account along, a busy one remembers the latest only.
+ */
+export function renew(attempt, told) {
+  const known = new Set(attempt.requests.filter(({ at }) => at >= told[0]?.at).map((request) => JSON.stringify(request)));
+  const fresh = told.filter((request) => request.at > (attempt.droppedTo ?? -1) && !known.has(JSON.stringify(request)));
+  if (!fresh.length) return false;
+  const all = [...attempt.requests, ...fresh].sort((a, b) => a.at - b.at || ORDER.indexOf(a.step) - ORDER.indexOf(b.step));
+  const kept = (request, i) => i < FIRST || i >= all.length - LAST || request.status >= 400;
+  attempt.droppedTo = all.findLast((request, i) => !kept(request, i))?.at ?? attempt.droppedTo; // told again, it is not new
+  attempt.requests = all.filter(kept);
   attempt.dropped += all.length - attempt.requests.length;
   return true;
 }

@@ -1,4 +1,5 @@
 // One handshake, as /page's client makes it, and what the cluster's workers saw of it.
+import { LIMIT } from "../dom.js";
 import { Manager } from "../socket.io.esm.min.js";
 
 const PATIENCE = 8000; // ms for all of it
@@ -11,7 +12,7 @@ export async function handshake(base, routed) {
   const startedAt = performance.now();
   let origin = base;
   try {
-    if (routed) origin = (await (await fetch(`${base}/route`, { cache: "no-store" })).json()).url;
+    if (routed) origin = (await (await fetch(`${base}/route`, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) })).json()).url;
   } catch (error) {
     return { outcome: "unreachable", sid: null, ms: null, text: error.message, close() {} };
   }
@@ -53,7 +54,7 @@ export async function handshake(base, routed) {
 /** The requests of a session as the cluster's workers recorded them, oldest first; [] if nobody tells. */
 export async function recorded(base, sid) {
   try {
-    const response = await fetch(`${base}/trace?sid=${encodeURIComponent(sid)}`, { cache: "no-store" });
+    const response = await fetch(`${base}/trace?sid=${encodeURIComponent(sid)}`, { cache: "no-store", signal: AbortSignal.timeout(LIMIT) });
     const requests = response.ok ? await response.json() : [];
     return requests.filter((request) => request.step !== "close"); // an event, not a request
   } catch {

@@ -1,5 +1,5 @@
 // What one takes along: the results as JSON, and as a picture.
-import { byId, h, say } from "../dom.js";
+import { byId, copy, say } from "../dom.js";
 
 const THANKS = 2000; // ms that the button says so
 
@@ -22,20 +22,4 @@ export function keepers() {
       byId("picture").href = `/compare/results.svg?at=${encodeURIComponent(now.at)}`;
     },
   };
-}
-
-/** The clipboard's API exists in secure contexts only, and plain http over a network is none. */
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = h("textarea", { class: "vh", "aria-hidden": "true" });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const copied = document.execCommand("copy");
-    area.remove();
-    return copied;
-  }
 }

@@ -1,6 +1,6 @@
 // The comparison's page: runs this browser's handshake through all clusters, one after the other so that none waits for
 // another, and has the server run many clients.
-import { byId, say, whileVisible } from "../dom.js";
+import { byId, LIMIT, say, whileVisible } from "../dom.js";
 import { handshake, recorded } from "./handshake.js";
 import { keepers } from "./keep.js";
 import { rowsOf } from "./row.js";
@@ -68,7 +68,7 @@ async function through(row) {
 
 // Many clients, of the server's.
 async function order(what) {
-  const response = await fetch(`/compare/${what}`, { method: "POST", headers: { "X-Samedoor-Token": token } });
+  const response = await fetch(`/compare/${what}`, { method: "POST", headers: { "X-Samedoor-Token": token }, signal: AbortSignal.timeout(LIMIT) });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) verdict({ tone: "bad", title: "The server refused.", detail: answer.error ?? `It answered ${response.status}.` });
 }
@@ -114,7 +114,7 @@ async function look() {
   if (looking) return;
   looking = true;
   try {
-    const response = await fetch("/compare/state", { cache: "no-store" });
+    const response = await fetch("/compare/state", { cache: "no-store", signal: AbortSignal.timeout(LIMIT) });
     show(await response.json());
   } catch {
     if (!first) away();
