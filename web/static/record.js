@@ -2,13 +2,12 @@
 // the client's own transport classes, which it extends and hands to this page's Manager alone; nothing global is
 // wrapped, nothing is sent. While nobody looks it keeps nothing.
 import { WebSocket, XHR } from "./socket.io.esm.min.js";
-import { packetText } from "./packets.js";
+import { packetText, remembered } from "./packets.js";
 
 const SESSIONS = 6;
 const FIRST = 12; // requests of a session that are kept from its beginning…
 const LAST = 120; // …and from its end
 const FRAMES = 100; // frames that are kept; all are counted
-const LENGTH = 2000; // characters of a body or frame
 
 // Tells of "change" (a request, or what became of a session), of "request" (one was answered) and of "frame".
 export class Recorder extends EventTarget {
@@ -68,7 +67,7 @@ export class Recorder extends EventTarget {
       const { requests } = this.session(of);
       requests.push({
         step: !sid ? "open" : method === "POST" ? "post" : "poll", method, at, ms: performance.now() - begun, status, worker,
-        sent: keep(sent), received: keep(text),
+        sent: remembered(sent), received: remembered(text),
       });
       if (requests.length > FIRST + LAST) requests.splice(FIRST, 1);
       this.changed();
@@ -80,7 +79,7 @@ export class Recorder extends EventTarget {
     if (!sid || !this.wanted()) return;
     const one = this.session(sid);
     const { frames, upgradedAt, probe } = one;
-    const seen = { at: Date.now(), dir, text: keep(packetText(packet)) };
+    const seen = { at: Date.now(), dir, text: remembered(packetText(packet)) };
     if (!upgradedAt && (packet.data === "probe" || packet.type === "upgrade")) probe.push(seen);
     else {
       frames[dir] += 1;
@@ -97,7 +96,6 @@ export class Recorder extends EventTarget {
 }
 
 const noFrames = () => ({ sent: 0, received: 0, heartbeats: 0, list: [] });
-const keep = (text) => (typeof text !== "string" ? "" : text.length > LENGTH ? `${text.slice(0, LENGTH)}…` : text);
 
 // The sid in an answer to the open request: 0{"sid":"…"}.
 function opened(text) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { answer, cut, decode, packetText, payload } from "../static/packets.js";
+import { answer, cut, decode, packetText, payload, remembered } from "../static/packets.js";
 
 // raw, direction → name, words that the explanation must hold
 const PACKETS = [
@@ -67,9 +67,24 @@ test("long packets are cut, never within a character", () => {
   assert.equal(cut("short"), "short");
 });
 
+test("what is remembered of a body in part is told as what it was", () => {
+  const long = JSON.stringify(["welcome", { history: Array(300).fill("a message") }]);
+  const told = payload(remembered(`40{"sid":"a"}\x1e42${long}\x1eb${"A".repeat(4000)}\x1e6`), "received");
+  assert.deepEqual(told.map(({ name }) => name), ["CONNECT", "EVENT", "binary", "noop"]);
+  assert.match(told[1].words, /event “welcome”/);
+  assert.ok(told[1].raw.endsWith(`(${long.length + 2} characters)`), told[1].raw.slice(-40));
+  assert.match(told[2].words, /about 3000 bytes/);
+  assert.match(payload(remembered(`40${JSON.stringify({ token: "x".repeat(3000) })}`), "sent")[0].words, /showing its auth/);
+  const many = payload(remembered(Array(5000).fill("6").join("\x1e")), "received");
+  assert.ok(many.length < 100);
+  assert.equal(many.at(-1).name, "more");
+  assert.equal(remembered(new ArrayBuffer(3)), "");
+  assert.match(answer(remembered(`<html>${"x".repeat(5000)}`), 502, "GET")[0].raw, /\(5006 characters\)$/);
+});
+
 // Whatever comes: an explanation, and no exception.
 test("nonsense is told as such", () => {
-  const pieces = ["", "4", "42", "47", "4x", "0{", "0null", "0[]", "40/", "44", "45", "459999999999-", "42[", "42[]", "42/,[1]", "43", "\x1e\x1e", "b", "9", "ÿ", "44null", '0{"sid":{},"upgrades":"x"}', "42null", '44{"message":{}}'];
+  const pieces = ["", "4", "42", "47", "4x", "0{", "0null", "0[]", "40/", "44", "45", "459999999999-", "42[", "42[]", "42/,[1]", "43", "\x1e\x1e", "b", "9", "ÿ", "44null", '42[{"toString":1}]', '0{"sid":{"toString":1},"upgrades":[{"toString":1}]}', '44{"message":{"toString":1}}', '{"message":"x","code":{"toString":1}}', "42[\"", "\x1f", "\x1f9", "42[\x1f7", "…", '0{"sid":{},"upgrades":"x"}', "42null", '44{"message":{}}'];
   let seed = 1;
   const random = (n) => (seed = (seed * 48271) % 0x7fffffff) % n;
   for (let i = 0; i < 3000; i++) pieces.push(Array.from({ length: random(12) }, () => "0123456b{}[]\",/-:x\x1e"[random(20)]).join(""));
