@@ -41,9 +41,9 @@ var ErrRunning = errors.New("a run is under way: wait for it, or stop it")
 const (
 	CompareStarting    = "starting"
 	CompareReady       = "ready"
-	CompareUnavailable = "unavailable" // it never started, and won't
+	CompareUnavailable = "unavailable" // it lacks what it needs here
 	CompareRestarting  = "restarting"  // it died, and is being started again
-	CompareGone        = "gone"        // it died too often
+	CompareGone        = "gone"        // it could not start, or died too often
 )
 
 // CompareState is the body of /compare/state.

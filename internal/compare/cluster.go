@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	startsWithin = 60 * time.Second // else it is not going to
-	endsWithin   = 4 * time.Second  // after SIGTERM, else it is killed
+	startsWithin = 60 * time.Second
+	endsWithin   = 4 * time.Second // after SIGTERM, else it is killed
 )
 
 // A cluster is one strategy's: a `samedoor serve` with ports of its own.
@@ -35,6 +35,7 @@ type cluster struct {
 	first   int           // its ports: the public one, then the workers'
 	fixed   bool          // first was asked for
 	delay   time.Duration // before it is started again
+	starts  time.Duration // within this time, else it is not going to
 
 	up   chan struct{} // closed once it serves, or has told why it can't
 	once sync.Once     // closes up
@@ -43,8 +44,12 @@ type cluster struct {
 	state web.CompareStrategy
 }
 
+// cantStart is the exit code by which samedoor says that it lacks what it needs.
+const cantStart = 2
+
 // run keeps the cluster alive until ctx is done. One that cannot start is left
-// alone; one that dies later is started again, on the same ports, as often as a
+// alone: it is unavailable if it says that this is no place for it, gone if it
+// failed. One that dies later is started again, on the same ports, as often as a
 // master starts a worker.
 func (c *cluster) run(ctx context.Context) {
 	policy := restart.Policy{Max: 3, Delay: c.delay}
@@ -61,7 +66,7 @@ func (c *cluster) run(ctx context.Context) {
 		c.mu.Lock()
 		c.state.Port = c.first
 		c.mu.Unlock()
-		ready, why := c.live(ctx)
+		ready, why, code := c.live(ctx)
 		served = served || ready > 0
 		switch {
 		case ctx.Err() != nil:
@@ -69,8 +74,11 @@ func (c *cluster) run(ctx context.Context) {
 		case !served && !c.fixed && tries < 3 && !free(c.first, 1+c.workers): // somebody was quicker
 			c.first = 0
 			continue
-		case !served:
+		case !served && code == cantStart:
 			c.is(web.CompareUnavailable, why)
+			return
+		case !served:
+			c.is(web.CompareGone, why)
 			return
 		}
 		after, giveUp := policy.Died(ready)
@@ -91,8 +99,9 @@ func (c *cluster) run(ctx context.Context) {
 	}
 }
 
-// live is the life of one process: for how long it served, and why it ended.
-func (c *cluster) live(ctx context.Context) (served time.Duration, why string) {
+// live is the life of one process: for how long it served, why it ended, and its
+// exit code, -1 if it has none.
+func (c *cluster) live(ctx context.Context) (served time.Duration, why string, code int) {
 	args := append([]string{
 		"serve", "--strategy", c.Name, "--workers", strconv.Itoa(c.workers), "--log", "json",
 		"--addr", netip.AddrPortFrom(c.ip, uint16(c.first)).String(), "--worker-port", strconv.Itoa(c.first + 1),
@@ -125,9 +134,9 @@ func (c *cluster) live(ctx context.Context) (served time.Duration, why string) {
 		}
 	}()
 	if err := <-started; err != nil {
-		return 0, err.Error()
+		return 0, err.Error(), -1
 	}
-	late := time.After(startsWithin)
+	late := time.After(c.starts)
 	stop := ctx.Done()
 	var since time.Time
 	var kill <-chan time.Time
@@ -137,7 +146,7 @@ func (c *cluster) live(ctx context.Context) (served time.Duration, why string) {
 			since, late = time.Now(), nil
 			c.serves()
 		case <-late:
-			why = fmt.Sprintf("it was not ready within %v", startsWithin)
+			why = fmt.Sprintf("it was not ready within %v", c.starts)
 			_ = cmd.Process.Signal(syscall.SIGTERM)
 			kill = time.After(endsWithin)
 		case <-stop:
@@ -160,7 +169,7 @@ func (c *cluster) live(ctx context.Context) (served time.Duration, why string) {
 			default:
 				why = cmd.ProcessState.String()
 			}
-			return served, why
+			return served, why, cmd.ProcessState.ExitCode()
 		}
 	}
 }

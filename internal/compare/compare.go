@@ -69,6 +69,10 @@ func Open(c Config, log *slog.Logger) (*Comparison, error) {
 	if err != nil {
 		return nil, worker.StartError{Err: fmt.Errorf("%w: choose an address of this machine with --addr", err)}
 	}
+	if n := len(c.Strategies) * (c.Workers + 1); c.BasePort > 0 && !free(c.BasePort, n) { // the page's own is open by now
+		f.Close()
+		return nil, worker.StartError{Err: fmt.Errorf("of the ports %d to %d some are in use: stop what listens there, or choose others with --base-port", c.BasePort, c.BasePort+n-1)}
+	}
 	l, err := strategies.Listen(f)
 	if err != nil {
 		return nil, err
@@ -81,7 +85,7 @@ func Open(c Config, log *slog.Logger) (*Comparison, error) {
 	for i, s := range c.Strategies {
 		cl := &cluster{
 			Strategy: s, binary: c.Binary, log: log.With("strategy", s.Name), workers: c.Workers,
-			ip: public.Addr(), delay: 5 * time.Second, up: make(chan struct{}),
+			ip: public.Addr(), delay: 5 * time.Second, starts: startsWithin, up: make(chan struct{}),
 		}
 		cl.Args = append(cl.Args, origins...)
 		if c.BasePort > 0 {
@@ -131,7 +135,7 @@ func (c *Comparison) Serve(ctx context.Context, ready func(running, absent []str
 		}
 		var names, absent []string
 		for _, s := range c.State().Strategies {
-			if s.State == web.CompareUnavailable {
+			if s.State == web.CompareUnavailable || s.State == web.CompareGone {
 				absent = append(absent, s.Name+": "+s.Reason)
 				continue
 			}

@@ -2,6 +2,8 @@ package compare
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/clustertest"
+	"github.com/samedoor/samedoor/internal/worker"
 	"github.com/samedoor/samedoor/web"
 )
 
@@ -72,22 +75,23 @@ func fake(t *testing.T, script string) *cluster {
 	}
 	return &cluster{
 		Strategy: Strategy{Name: "fake"}, binary: path, log: slog.New(slog.DiscardHandler), workers: 1,
-		ip: netip.MustParseAddr("127.0.0.1"), up: make(chan struct{}),
+		ip: netip.MustParseAddr("127.0.0.1"), starts: startsWithin, up: make(chan struct{}),
 	}
 }
 
 func TestCantStart(t *testing.T) {
-	for name, tt := range map[string]struct{ script, why string }{
-		"says why":        {"echo 'samedoor: no such thing: get one' >&2; exit 2", "no such thing: get one"},
-		"says nothing":    {"exit 3", "exit status 3"},
-		"logs, then says": {`echo '{"level":"WARN","msg":"x"}' >&2; echo 'samedoor: it failed' >&2; exit 1`, "it failed"},
+	for name, tt := range map[string]struct{ script, state, why string }{
+		"says why":        {"echo 'samedoor: no such thing: get one' >&2; exit 2", web.CompareUnavailable, "no such thing: get one"},
+		"says nothing":    {"exit 3", web.CompareGone, "exit status 3"},
+		"logs, then says": {`echo '{"level":"WARN","msg":"x"}' >&2; echo 'samedoor: it failed' >&2; exit 1`, web.CompareGone, "it failed"},
+		"crashes":         {"kill -SEGV $$", web.CompareGone, "signal: segmentation fault"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := fake(t, tt.script)
 			c.run(t.Context()) // returns: it is left alone
 			<-c.up
-			if s := c.snapshot(); s.State != web.CompareUnavailable || s.Reason != tt.why {
-				t.Errorf("%+v, want %q", s, tt.why)
+			if s := c.snapshot(); s.State != tt.state || s.Reason != tt.why {
+				t.Errorf("%+v, want %q, %q", s, tt.state, tt.why)
 			}
 		})
 	}
@@ -95,6 +99,28 @@ func TestCantStart(t *testing.T) {
 	c.binary += "-that-is-not-there"
 	if c.run(t.Context()); !strings.Contains(c.snapshot().Reason, "no such file") {
 		t.Errorf("%+v", c.snapshot())
+	}
+}
+
+// One that hangs is ended, and is a failure.
+func TestNeverReady(t *testing.T) {
+	c := fake(t, "exec sleep 600")
+	c.starts = 100 * time.Millisecond
+	c.run(t.Context())
+	if s := c.snapshot(); s.State != web.CompareGone || s.Reason != "it was not ready within 100ms" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Ports that are asked for must be there, the page's own counted.
+func TestPortsInUse(t *testing.T) {
+	first := clustertest.Ports(t)
+	_, err := Open(Config{Addr: fmt.Sprintf("127.0.0.1:%d", first+2), BasePort: first, Workers: 1, Strategies: make([]Strategy, 2)}, slog.New(slog.DiscardHandler))
+	if !errors.As(err, new(worker.StartError)) || !strings.Contains(err.Error(), "--base-port") {
+		t.Errorf("%v", err)
+	}
+	if !free(first, 4) {
+		t.Error("a port is left open")
 	}
 }
 

@@ -66,6 +66,6 @@ export function absence({ state, reason }) {
     starting: "Starting…",
     unavailable: `Can’t run here. ${reason}`,
     restarting: `It died and is being started again. ${reason}`,
-    gone: `It died too often and was given up. ${reason}`,
+    gone: `It failed and was given up. ${reason}`,
   }[state] ?? "";
 }
