@@ -1,6 +1,8 @@
 // Where on the timeline things stand. A handshake takes milliseconds and a page lives for hours, so the axis is by
 // event: everything gets room to be read, a little more where more time went by, and a gap of a second or more is
 // drawn as a break that says how long it was. Pure; a unit is a pixel where 1 rem is 16.
+import { time } from "./words.js";
+
 const SPACE = 6;
 const STEP = 34; // between two requests in different lanes
 const BREAK = 1000; // ms
@@ -63,12 +65,8 @@ export function layout({ sessions, items }, widths = WIDTH) {
   return { width, places, gaps, bands, ticks: ticks(items, places, bands), xOf };
 }
 
-/** The slots beside its own that a request is drawn in. */
-export function hop({ kind, via, stranger, owner, slot }) {
-  if (kind !== "request") return [];
-  const other = via ?? (stranger ? owner : null);
-  return other === null || other === undefined || other === slot ? [] : [other];
-}
+/** The slots beside its own that an item is drawn in. */
+export const hop = ({ kind, other }) => (kind === "request" && Number.isInteger(other) ? [other] : []);
 
 const stretch = (ms) => (ms <= 16 ? 0 : Math.min(36, 6 * Math.log2(ms / 16)));
 
@@ -92,14 +90,4 @@ function ticks(items, places, bands) {
     out.push({ x, text: item.at - at < 0.5 ? "0" : `+${time(item.at - at)}` });
   }
   return out;
-}
-
-/** 3 → "3 ms", 1234 → "1.2 s", 90000 → "1 min 30 s" */
-export function time(ms) {
-  if (ms < 999.5) return `${Math.round(ms)} ms`;
-  const seconds = ms / 1000;
-  if (seconds < 59.95) return `${seconds < 9.95 ? seconds.toFixed(1) : Math.round(seconds)} s`;
-  const minutes = Math.floor(Math.round(seconds) / 60);
-  if (minutes < 60) return `${minutes} min${minutes < 10 && Math.round(seconds) % 60 ? ` ${Math.round(seconds) % 60} s` : ""}`;
-  return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
 }

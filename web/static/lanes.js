@@ -9,10 +9,10 @@
 // open is called when a mark is clicked or entered, tell when it is hovered or focused. Call show
 // as often as something changes: marks keep their elements and the focus. For a picture of your own take story.js and
 // axis.js's layout(), which this only puts on the screen. view.focus(id) moves the focus, view.opened(id) marks what is open.
-import { hop, layout, NARROW, time, WIDTH } from "./axis.js";
+import { hop, layout, NARROW, WIDTH } from "./axis.js";
 import { h } from "./dom.js";
 import { hue, ownerPart } from "./slots.js";
-import { duration, why } from "./words.js";
+import { duration, time, why } from "./words.js";
 
 const rem = (x) => `${x / 16}rem`;
 
@@ -152,15 +152,13 @@ function dress(button, item, narrow) {
   const facts = kind === "request" ? { step, status: status ?? "", worker: slot, ok: String(ok), owner: owner ?? "", via: via ?? "", sid } : { kind };
   for (const [name, value] of Object.entries(facts)) button.setAttribute(`data-${name}`, value);
   const [title, note] = {
-    request: () => [step, narrow ? status || "–" : `${status || "–"} · ${short(ms)}`],
-    more: () => [`+${item.count}`, "all well"],
+    request: () => [step, narrow ? status || "–" : `${status || "–"} · ${duration(ms ?? 0)}`],
+    more: () => [`+${item.count}`, ok ? "all well" : "older"],
     frames: () => ["WebSocket", narrow ? `↑ ${item.sent}  ↓ ${item.received}` : `↑ ${item.sent} sent  ↓ ${item.received} received`],
     close: () => ["close", time(ms)],
   }[kind]();
   button.replaceChildren(h("b", {}, title), " ", h("span", {}, note), h("span", { class: "vh" }, rest(item)));
 }
-
-const short = (ms) => (ms < 999.5 ? duration(ms ?? 0) : time(ms));
 
 // Before there is anything to show: what a handshake consists of, and that it belongs into one lane.
 const STEPS = ["open", "post", "poll", "upgrade", "probe", "upgrade packet"];

@@ -43,7 +43,7 @@ byId("requests").addEventListener("toggle", () => trace.refresh());
 
 tooltips();
 connectButton(session);
-showVerdict(session, trace, page);
+showVerdict(session, trace, cluster);
 showFacts(session);
 measureLatency(session);
 showTimeline(session, trace, street, recorder); // before the doors: it decides which session is on show

@@ -1,8 +1,7 @@
 // An opened mark: what the request carried, packet by packet, in words.
-import { time } from "./axis.js";
 import { h } from "./dom.js";
 import { answer, decode, payload } from "./packets.js";
-import { duration, why } from "./words.js";
+import { duration, time, why } from "./words.js";
 
 const LATEST = 40; // frames told of
 
@@ -31,7 +30,7 @@ function again(box, parts) {
 
 function title(item) {
   if (item.kind === "frames") return "Frames of the WebSocket";
-  if (item.kind === "more") return `${item.count} requests that went well`;
+  if (item.kind === "more") return `${item.count} requests${item.ok ? " that went well" : ", some of which went wrong"}`;
   if (item.kind === "close") return "The WebSocket closed";
   return `${item.step}: ${item.method} ${item.status || "unanswered"}`;
 }

@@ -1,10 +1,9 @@
 // The columns that the doors and the requests below them share: one lane per worker.
-import { ownerOf } from "./slots.js";
-
-const LANES = 8; // more would be too narrow to read: then only the doors that matter get a lane
+const LANES = 8; // more would be too high to take in: then only those that were touched get a lane
 
 export class Street extends EventTarget {
   slots = [];
+  others = 0; // workers without a lane: no request on show came to them
   #all = [];
   #touched = new Set();
 
@@ -19,23 +18,19 @@ export class Street extends EventTarget {
     this.#lay();
   }
 
-  /** The sessions on show: their owners, and whoever answered, get a lane. */
-  shows(attempts) {
-    this.#touched = new Set(attempts.flatMap(({ sid, requests }) => [ownerOf(sid), ...requests.flatMap((r) => [r.slot, r.via])]));
+  /** What is on show, as story() tells it: the sessions' owners, and whoever answered or forwarded, get a lane. */
+  shows({ sessions, items }) {
+    this.#touched = new Set([...sessions.map(({ owner }) => owner), ...items.flatMap(({ slot, via }) => [slot, via])]);
     this.#lay();
   }
 
   #lay() {
     const touched = [...this.#touched].filter((slot) => Number.isInteger(slot));
-    const all = [...new Set([...this.#all, ...touched])].sort((a, b) => a - b);
-    let slots = all;
-    if (all.length > LANES) {
-      const first = [...touched, ...all].filter((slot, i, list) => list.indexOf(slot) === i).slice(0, LANES);
-      slots = first.sort((a, b) => a - b);
-    }
-    this.hidden = all.length - slots.length;
-    if (slots.join() === this.slots.join()) return;
-    this.slots = slots;
+    const all = [...new Set([...touched, ...this.#all])];
+    const slots = all.slice(0, Math.max(LANES, touched.length)).sort((a, b) => a - b);
+    const others = all.length - slots.length;
+    if (slots.join() === this.slots.join() && others === this.others) return;
+    Object.assign(this, { slots, others });
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -33,9 +33,9 @@ export function showTimeline(session, trace, street, recorder) {
     timer = dueAt = 0;
     if (!fold.open || paused) return;
     const all = attempts();
-    street.shows(trace.attempts);
     now = story(all, { heartbeats, hide: (item) => hidden.has(item.id) });
     now.sessions = now.sessions.filter(({ sid }) => now.items.some((item) => item.sid === sid));
+    street.shows(now);
     box.classList.toggle("empty", now.items.length === 0);
     const moved = view.show(now, street.slots);
     table(byId("table"), now);
@@ -47,7 +47,9 @@ export function showTimeline(session, trace, street, recorder) {
     if (moved) tell(null);
     if (moved && follows) view.el.scrollLeft = view.el.scrollWidth;
     const count = now.items.filter(({ kind }) => kind === "request").length;
-    say(note, count ? `${count} shown, as the workers and this browser saw them` : "as the workers and this browser will see them");
+    const { slots, others } = street;
+    say(note, (count ? `${count} shown, as the workers and this browser saw them` : "as the workers and this browser will see them")
+      + (others ? `; ${slots.length} of ${slots.length + others} workers have a lane${count ? ", the others saw none of these" : ""}` : ""));
   }
   function within(ms) {
     if (!fold.open || paused || (dueAt && dueAt <= performance.now() + ms)) return;
@@ -104,7 +106,7 @@ export function showTimeline(session, trace, street, recorder) {
   byId("clear").addEventListener("click", () => {
     const gone = story(attempts()).items.filter(({ kind }) => kind !== "frames"); // they are counted anew
     for (const item of gone) for (const one of item.list ?? [item]) hidden.add(one.id);
-    for (const { sid } of trace.attempts) recorder.clear(sid);
+    for (const attempt of trace.attempts) { recorder.clear(attempt.sid); attempt.dropped = 0; }
     close(false);
     draw();
   });
@@ -125,7 +127,7 @@ const STEPS = {
 
 function said(item) {
   if (item.kind === "frames") return "All packets since the upgrade: they stay with one worker, as one connection does.";
-  if (item.kind === "more") return "Requests that all went well, too many to draw.";
+  if (item.kind === "more") return `Requests that are too many to draw${item.ok ? ", and all went well" : ""}.`;
   if (item.kind === "close") return "The worker saw the WebSocket end.";
   return why(item, item.sid) || `${STEPS[item.step]} Worker ${item.slot} answered ${item.status} after ${duration(item.ms)}${item.slot === item.owner ? ", and it holds the session" : ""}.`;
 }

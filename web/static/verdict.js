@@ -6,7 +6,7 @@ const PATIENCE = 250; // ms: what is under way is only told where it takes longe
 const DOUBT = 600; // and what is half known only where no more comes
 const ANNOUNCE = 4000; // ms between announcements, so that a failing client does not talk without end
 
-export function showVerdict(session, trace, { workers }) {
+export function showVerdict(session, trace, cluster) {
   const box = byId("verdict");
   const [title, detail] = box.children;
   const live = byId("announce");
@@ -28,7 +28,7 @@ export function showVerdict(session, trace, { workers }) {
     const { state } = session;
     if (state.error?.sid) last = state.error.sid;
     const sid = state.wanted && state.error && state.phase !== "joined" ? last : state.sid;
-    const now = verdict(state, trace.of(sid), { workers, origin: session.origin });
+    const now = verdict(state, trace.of(sid), { workers: cluster.workers.length, origin: session.origin });
     clearTimeout(busy);
     if (now.tentative) busy = setTimeout(show, DOUBT, now);
     else if (now.tone === "busy") busy = setTimeout(show, PATIENCE, now);
@@ -42,5 +42,6 @@ export function showVerdict(session, trace, { workers }) {
   }
   session.addEventListener("change", render);
   trace.addEventListener("change", render);
+  cluster.addEventListener("change", () => { if (!session.state.wanted) render(); }); // how many workers there are
   render();
 }

@@ -1,18 +1,17 @@
 // Everything the page says about a handshake, as plain functions of what is known: no DOM, easy to test.
+import { count } from "./dom.js";
 import { ownerOf } from "./slots.js";
 
 const COUNTED = ["open", "post", "poll", "upgrade"]; // `close` is an event, not a request
 
-/** What a recorded request means: {ok, stranger, forwarded, owner}. */
+/** What a recorded request means: {ok, stranger, forwarded, owner, other}; other: the slot it went by or should have gone to. */
 export function judge(request, sid) {
+  const { via = null, slot } = request;
   const owner = request.owner ?? ownerOf(sid);
   const ok = !request.error && (request.status ? request.status < 400 : true);
-  return {
-    ok,
-    owner,
-    forwarded: request.via !== null && request.via !== undefined,
-    stranger: !ok && owner !== null && request.slot !== null && request.slot !== owner,
-  };
+  const stranger = !ok && owner !== null && slot !== null && slot !== owner;
+  const other = via ?? (stranger ? owner : null);
+  return { ok, owner, forwarded: via !== null, stranger, other: other === slot ? null : other };
 }
 
 /** One sentence for a request that went wrong or took a way round; empty for the rest. */
@@ -27,9 +26,19 @@ export function why(request, sid) {
   return "";
 }
 
-export const duration = (ms) => (ms < 0.95 ? "<1 ms" : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+/** 3 → "3 ms", 1234 → "1.2 s", 90000 → "1 min 30 s" */
+export function time(ms) {
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 59.95) return `${seconds < 9.95 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  const minutes = Math.floor(Math.round(seconds) / 60);
+  if (minutes < 60) return `${minutes} min${minutes < 10 && Math.round(seconds) % 60 ? ` ${Math.round(seconds) % 60} s` : ""}`;
+  return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
+}
 
-const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+/** As time(), for what may be shorter than a millisecond. */
+export const duration = (ms) => (ms < 0.95 ? "<1 ms" : time(ms));
+
 const place = (url) => { try { return new URL(url).host; } catch { return url; } };
 
 /** The sentence on top of the page. attempt: {sid, requests} of state.sid, may be undefined. */
@@ -111,6 +120,9 @@ function failing(state, attempt, origin) {
     return bad(`The connection${owner !== null ? ` to worker ${owner}` : ""} was lost (${error.reason}).`, "The session went with it.", again);
   }
   if (error.status > 0) return bad(`The server answered ${error.status}.`, next);
-  if (error.kind === "unreachable") return bad(`Nothing answers at ${place(origin)}.`, "The server may be stopped, or starting.", next);
+  if (error.kind === "unreachable") {
+    const ours = origin === location.origin;
+    return bad(`Nothing answers at ${place(origin)}.`, ours ? "The server may be stopped, or starting." : "Its worker may be gone, or starting: this page, loaded again, is told where to connect now.", next);
+  }
   return bad("The handshake broke.", error.text ? `The browser says: ${error.text}.` : "", again);
 }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { layout, time, WIDTH } from "../static/axis.js";
+import { layout, WIDTH } from "../static/axis.js";
 import { joined, story } from "../static/story.js";
 import { asText } from "../static/table.js";
+import { duration, time } from "../static/words.js";
 
 const request = (step, at, more = {}) => ({ step, at, method: step === "post" ? "POST" : "GET", transport: "polling", status: 200, slot: 1, owner: 1, via: null, ms: 1, error: null, ...more });
 const seen = (requests, more = {}) => ({ requests, probe: [], frames: { sent: 0, received: 0, heartbeats: 0, list: [] }, upgradedAt: 0, failedAt: 0, lostAt: 0, reason: "", ...more });
@@ -107,6 +108,10 @@ test("an empty timeline has a layout, too", () => {
 
 test("times are read by people", () => {
   assert.deepEqual([3, 999, 1234, 12_300, 90_000, 3_600_000, 5_400_000].map(time), ["3 ms", "999 ms", "1.2 s", "12 s", "1 min 30 s", "1 h", "1 h 30 min"]);
+});
+
+test("a duration goes on where milliseconds end", () => {
+  assert.deepEqual([0.2, 0.96, 999.4, 999.6, 1500, 25_000, 90_000].map(duration), ["<1 ms", "1 ms", "999 ms", "1.0 s", "1.5 s", "25 s", "1 min 30 s"]);
 });
 
 test("as text it gives no session away", () => {

@@ -10,14 +10,15 @@ const LANE = 20;
 const SIDE = 26;
 const COLUMNS = 6; // at least
 const FOOT = 16;
-const MOST = 8; // lanes, and marks
+const MOST = 8; // marks; and lanes, where no more of them were touched
 const R = 7;
 
 /** requests: as recorded, [] for none yet. Returns an <svg role=img>. */
 export function lane(workers, sid, requests) {
-  const touched = requests.flatMap((one) => [one.slot, one.via, judge(one, sid).owner]).filter(Number.isInteger);
-  const slots = [...new Set([...touched, ...Array(workers).keys()])].slice(0, MOST).sort((a, b) => a - b);
   const shown = requests.slice(0, MOST);
+  const touched = new Set(shown.flatMap((one) => [one.slot, one.via, judge(one, sid).owner]).filter(Number.isInteger));
+  const all = [...new Set([...touched, ...Array(workers).keys()])];
+  const slots = all.slice(0, Math.max(MOST, touched.size)).sort((a, b) => a - b);
   const column = (WIDE - SIDE) / Math.max(COLUMNS, shown.length + (requests.length > MOST ? 1 : 0));
   const tall = LANE * slots.length + FOOT;
   const y = (slot) => LANE * (slots.indexOf(slot) + 0.5);
@@ -30,10 +31,9 @@ export function lane(workers, sid, requests) {
     drawing.append(rail);
   }
   shown.forEach((request, i) => {
-    const { ok, forwarded, stranger, owner: lives } = judge(request, sid);
+    const { ok, forwarded, other: from } = judge(request, sid);
     const x = SIDE + column * (i + 0.5);
-    const from = forwarded ? request.via : stranger ? lives : null;
-    if (from !== null && from !== request.slot && slots.includes(from)) {
+    if (from !== null) {
       drawing.append(svg("path", { class: forwarded ? "hop" : "hop astray", d: `M${x} ${y(from)}V${y(request.slot)}` }),
         svg("circle", { class: forwarded ? "end" : "end missed", "data-hue": hue(from), cx: x, cy: y(from), r: R - 2 }));
     }
@@ -45,6 +45,7 @@ export function lane(workers, sid, requests) {
     drawing.append(svg("text", { class: ok ? "step" : "step wrong", x, y: tall - 4 }, request.step));
   });
   if (requests.length > MOST) drawing.append(svg("text", { class: "step", x: WIDE - column / 2, y: tall - 4 }, `+${requests.length - MOST}`));
+  if (all.length > slots.length) drawing.append(svg("text", { class: "step", x: 9, y: tall - 4 }, `+${all.length - slots.length}`)); // workers
   if (!requests.length) {
     ["open", "post", "poll", "upgrade"].forEach((step, i) => drawing.append(svg("text", { class: "step ghost", x: SIDE + column * (i + 0.5), y: tall - 4 }, step)));
   }
