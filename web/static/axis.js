@@ -10,8 +10,8 @@ const ROOM = 76; // a break takes this much
 const FLAG = 104; // the name of what a session became needs this much
 const EDGE = 12;
 
-export const WIDTH = { request: 80, frames: 150, more: 80, close: 64, band: 280 }; // band: a session's heading at least
-export const NARROW = { request: 58, frames: 104, more: 58, close: 54, band: 232 }; // without durations, for a phone
+export const WIDTH = { request: 84, frames: 150, more: 80, close: 64, band: 280 }; // band: a session's heading at least
+export const NARROW = { request: 60, frames: 104, more: 60, close: 54, band: 256 }; // without durations, for a phone
 const HOP = 26; // the mark of who forwarded, or of who should have been reached
 
 /**

@@ -53,6 +53,7 @@ export function composer(chat, session, store) {
     const on = session.state.wanted;
     if (text.disabled !== on) return;
     text.disabled = button.disabled = !on;
+    if (on) byId("chat").classList.remove("unmet");
     text.placeholder = on ? "Say something" : "Connect to talk";
   });
 }

@@ -31,6 +31,9 @@ export function say(el, text) {
   if (el.textContent !== text) el.textContent = text;
 }
 
+/** A number stays with its worker at the end of a line. */
+export const tied = (text) => text.replace(/(workers?) (?=\d)/g, "$1\u00a0");
+
 /** Storage that may be missing or full: then what is kept lasts as long as the page. */
 export function keeper(name) {
   const fallback = new Map();

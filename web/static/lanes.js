@@ -165,14 +165,12 @@ const STEPS = ["open", "post", "poll", "upgrade", "probe", "upgrade packet"];
 
 function ghosts(slots) {
   const lane = Math.floor((slots.length - 1) / 2);
-  const note = h("span", { class: "tl-ghost-note" }, "six steps, and all of them belong into one lane: whichever it is");
-  note.style.setProperty("--lane", lane);
-  return [...STEPS.map((step, i) => {
+  return STEPS.map((step, i) => {
     const one = h("span", { class: "tl-ghost" }, h("b", {}, String(i + 1)), ` ${step}`);
     one.style.setProperty("--i", i);
     one.style.setProperty("--lane", lane);
     return one;
-  }), note];
+  });
 }
 
 function side(slot, owner) {
@@ -182,7 +180,7 @@ function side(slot, owner) {
 
 function band({ session, x, at, width, upgraded, fallback }) {
   const { sid, owner, n, wrong, count, over, reason, lostAt } = session;
-  const el = h("div", { class: `tl-band${wrong ? " wrong" : ""}`, "data-hue": owner === null ? null : hue(owner) },
+  const el = h("div", { class: `tl-band${wrong ? " wrong" : ""}${over ? " over" : ""}`, "data-hue": owner === null ? null : hue(owner) },
     h("span", { class: "tl-band-name" }, h("b", {}, n > 1 ? `attempt ${n}` : "session"), " ",
       h("span", { class: "tl-key" }, ownerPart(sid) ? h("b", {}, ownerPart(sid)) : null, sid.slice(ownerPart(sid).length, ownerPart(sid).length + 7), "…"), " ",
       wrong ? h("span", { class: "tl-fate" }, `${wrong} of ${count} astray`) : null));

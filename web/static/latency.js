@@ -1,5 +1,5 @@
 // Latency by `echo`: there and back through the same path a message takes. Quiet while the page is hidden.
-import { byTest, say, whileVisible } from "./dom.js";
+import { byTest, h, say, whileVisible } from "./dom.js";
 
 const EVERY = 2000;
 const KEEP = 5; // samples in the median
@@ -16,7 +16,7 @@ export function measureLatency(session) {
       samples = [...samples, performance.now() - sentAt].slice(-KEEP);
       const sorted = [...samples].sort((a, b) => a - b);
       const median = sorted[Math.floor(sorted.length / 2)];
-      say(el, `${short(median)} ms (last ${short(samples.at(-1))})`);
+      el.replaceChildren(`${short(median)} ms `, h("small", {}, `(last ${short(samples.at(-1))})`));
       el.title = `Median of the last ${samples.length}; an echo every ${EVERY / 1000} s`;
     });
   }

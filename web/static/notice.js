@@ -12,6 +12,7 @@ export function showNotice(chat, session) {
   const render = eachFrame(() => {
     if (inView && !document.hidden) unseen = 0;
     say(button, unseen ? `Chat · ${unseen} new` : "Chat");
+    button.toggleAttribute("data-new", unseen > 0);
     button.hidden = inView || !session.state.wanted;
     const now = unseen && document.hidden ? `(${unseen}) ${title}` : title;
     if (document.title !== now) document.title = now;

@@ -1,5 +1,5 @@
 // The section with the timeline: what is shown, its tools, the opened mark, and following what is newest.
-import { byId, h, say } from "./dom.js";
+import { byId, h, say, tied } from "./dom.js";
 import { lanes } from "./lanes.js";
 import { opened } from "./opened.js";
 import { story } from "./story.js";
@@ -63,8 +63,12 @@ export function showTimeline(session, trace, street, recorder) {
   function tell(item) {
     const these = now.items.filter((one) => one.kind === "request" && one.sid === trace.shown?.sid);
     const of = item ?? these.findLast((one) => !one.ok) ?? these.findLast((one) => one.forwarded);
+    if (of && of.id === openId) { // it says so itself, just below
+      caption.classList.remove("bad");
+      return say(caption, KEYS);
+    }
     caption.classList.toggle("bad", Boolean(of && !of.ok));
-    caption.replaceChildren(...(of ? [h("b", {}, of.step ?? of.kind), " ", said(of)] : []));
+    caption.replaceChildren(...(of ? [h("b", {}, `${NAMES[of.kind] ?? of.step}:`), " ", tied(said(of))] : [now.items.length ? HINT : SOON]));
   }
 
   function open(item) {
@@ -72,6 +76,7 @@ export function showTimeline(session, trace, street, recorder) {
     openId = item.id;
     view.opened(openId);
     opened(detail, item, close, heartbeats);
+    tell(item);
   }
   function close(back = true) {
     const id = openId;
@@ -80,6 +85,7 @@ export function showTimeline(session, trace, street, recorder) {
     detail.hidden = true;
     detail.replaceChildren();
     if (back && id) view.focus(id);
+    tell(null);
   }
   for (const el of [box, detail]) {
     el.addEventListener("keydown", (event) => {
@@ -120,6 +126,10 @@ export function showTimeline(session, trace, street, recorder) {
   draw();
 }
 
+const SOON = "Six steps, and all of them belong into one lane: whichever it is.";
+const HINT = "Each mark opens, and shows what was sent and received.";
+const KEYS = "The arrow keys go from mark to mark, Enter opens one, Escape closes it.";
+const NAMES = { frames: "WebSocket", more: "more", close: "close" };
 const STEPS = {
   open: "asked for a session, and got its key.", post: "sent what the client had to say.",
   poll: "fetched what the worker had for the client.", upgrade: "became a WebSocket.",

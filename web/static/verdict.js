@@ -1,5 +1,5 @@
 // The sentence on top. It changes when there is something to say, and stays long enough to be read.
-import { byId, say } from "./dom.js";
+import { byId, say, tied } from "./dom.js";
 import { verdict } from "./words.js";
 
 const PATIENCE = 250; // ms: what is under way is only told where it takes longer than this,
@@ -36,8 +36,8 @@ export function showVerdict(session, trace, cluster) {
   }
   function show(now) {
     box.dataset.tone = now.tone;
-    say(title, now.title);
-    say(detail, now.detail);
+    say(title, tied(now.title));
+    say(detail, tied(now.detail));
     announce();
   }
   session.addEventListener("change", render);

@@ -1,5 +1,5 @@
 // One strategy's row: what it is, this browser's handshake, and the share of many clients.
-import { say, svg } from "../dom.js";
+import { say, svg, tied } from "../dom.js";
 import { hue, tag } from "../slots.js";
 import { duration, judge } from "../words.js";
 import { lane } from "./lane.js";
@@ -47,7 +47,7 @@ export class Row {
   shook(result, requests) {
     const { tone, text } = told(result, requests, this.control);
     Object.assign(this.el.dataset, { verdict: tone, sid: result.sid ?? "" });
-    say(this.#find(".shake-verdict"), text);
+    say(this.#find(".shake-verdict"), tied(text));
     this.#find(".mini").replaceChildren(lane(this.workers, result.sid, requests));
     say(this.#fact("ms"), result.ms === null ? NONE : duration(result.ms));
     say(this.#fact("requests"), String(requests.length));

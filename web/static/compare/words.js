@@ -33,7 +33,7 @@ export function overall(rows) {
   if (!broke.length) return { tone: "good", title: "Every strategy came to a WebSocket.", detail: "One browser may be lucky. Many clients show the shares." };
   return {
     tone: came.length ? "warn" : "bad",
-    title: `${listed(broke)} broke${came.length ? `, ${came.length === 1 ? "one" : came.length} came to a WebSocket` : ""}.`,
+    title: `${broke.length > 1 ? "Strategies" : "Strategy"} ${listed(broke)} broke${came.length ? `, ${came.length === 1 ? "one other" : `the other ${came.length}`} came to a WebSocket` : ""}.`,
     detail: "Each row shows which worker answered each request, as the workers recorded it.",
   };
 }
@@ -43,10 +43,10 @@ export function crowd({ clients, strategies, note }) {
   const ran = strategies.filter((one) => one.state === "ready");
   const all = ran.filter((one) => one.failed === 0).map((one) => one.name);
   const some = ran.filter((one) => one.failed > 0);
-  const lost = some.map((one) => `${one.came_through} of ${clients} through ${one.name}`);
+  const lost = some.map((one, i) => `${one.name} ${i ? "" : "let "}${one.came_through} of ${clients}${i ? "" : " clients through"}`);
   const others = all.length === 1 ? all[0] : "the others";
   const title = all.length === ran.length ? `All ${clients} clients came through every strategy.`
-    : `Only ${listed(lost)}${all.length ? `, all ${clients} through ${others}` : ""}.`;
+    : `Strategy ${listed(lost)}${all.length ? `, ${others} all ${clients}` : ""}.`;
   return { tone: some.some((one) => !one.control) ? "bad" : some.length ? "warn" : "good", title, detail: note || "Each client came from an address of its own and made each request on a connection of its own." };
 }
 
