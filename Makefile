@@ -14,7 +14,7 @@ export PATH := $(PATH):/usr/sbin
 export NODE_SOCKETIO := $(CURDIR)/socketio/testdata/node/node_modules
 export GOFLAGS := $(GOFLAGS) -tags=nomsgpack -buildvcs=false
 
-.PHONY: help run build assets tools test e2e fuzz soak bench lint clean
+.PHONY: help run build assets tools test e2e screenshots fuzz soak bench lint clean
 
 help:
 	@sed -n 's/^## /  make /p' Makefile
@@ -55,6 +55,13 @@ test: tools
 e2e: tools
 	@$(MAKE) --no-print-directory build
 	E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 8m ./e2e ./e2e/clients
+
+## screenshots: the README's pictures, taken anew from real runs
+screenshots: tools
+	@$(MAKE) --no-print-directory build
+	PICTURES=$(CURDIR)/docs E2E_REQUIRED=1 $(GO) test -count=1 -run '^TestPictures$$' ./e2e
+	pngquant --force --strip --speed 1 --ext .png docs/none.png docs/compare.png
+	@big=$$(find docs -name '*.png' -size +150k); test -z "$$big" || { echo "larger than 150 KB: $$big" >&2; exit 1; }
 
 ## fuzz: every fuzz test, 20 s each
 fuzz: $(CLIENT)

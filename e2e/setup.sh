@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what `make test` needs beside Go and is not there yet: on Debian (12
-# is what CI has), as root or with sudo. Says nothing when nothing is missing.
-# Elsewhere it tells what to install by hand, and sets up the rest.
+# Installs what `make test` and `make screenshots` need beside Go and is not there
+# yet: on Debian (12 is what CI has), as root or with sudo. Says nothing when
+# nothing is missing. Elsewhere it tells what to install by hand, and sets up the rest.
 set -euo pipefail
 
 # The driver that playwright-go v0.5200.1 wants (playwrightCliVersion in its run.go).
@@ -22,6 +22,7 @@ have haproxy || missing+=(haproxy) # these three the doctor is tried on
 have apache2 || missing+=(apache2)
 have caddy || missing+=(caddy)
 have cc || missing+=(gcc libc6-dev) # for go test -race
+have pngquant || missing+=(pngquant) # for make screenshots
 if [ -z "${E2E_CHROMIUM:-}" ] && ! have chromium-headless-shell && ! have chromium; then
   missing+=(chromium-headless-shell fonts-dejavu-core)
 fi

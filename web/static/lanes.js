@@ -24,6 +24,7 @@ export function lanes({ label = "Requests", open = () => {}, tell = () => {}, na
   const list = h("ol", { class: "tl-marks", "aria-label": label });
   const canvas = h("div", { class: "tl-canvas" }, sides, rails, bands, ink, list);
   const el = h("div", { class: "tl-scroll" }, canvas);
+  el.addEventListener("scroll", () => el.classList.toggle("scrolled", el.scrollLeft > 2), { passive: true });
   const marks = new Map(); // id → {li, button, told}
   let items = [];
   let slots = [];
