@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Cover accepts in the place of slots that are not live, until ctx is done:
@@ -56,6 +57,9 @@ func Cover(ctx context.Context, own func() []*os.File, live LiveFunc, hand func(
 // what comes there.
 func also(ctx context.Context, f *os.File, hand func(fd int, from netip.Addr)) error {
 	own, err := serve(f)
+	for ; exhausted(err) && ctx.Err() == nil; own, err = serve(f) {
+		time.Sleep(exhaustedFor)
+	}
 	if err != nil {
 		return err
 	}

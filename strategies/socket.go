@@ -125,6 +125,7 @@ func acceptLoop(f *os.File, handle func(fd int, from netip.Addr)) error {
 				switch err {
 				case nil:
 					handle(fd, addrOf(sa))
+					return true // to find out whether f was closed: under a flood there is always a next one
 				case unix.EAGAIN:
 					return false // park until the next connection
 				case unix.EINTR, unix.ECONNABORTED:
@@ -137,12 +138,20 @@ func acceptLoop(f *os.File, handle func(fd int, from netip.Addr)) error {
 		switch {
 		case err != nil:
 			return err
-		case aerr == unix.EMFILE, aerr == unix.ENFILE, aerr == unix.ENOBUFS, aerr == unix.ENOMEM:
-			time.Sleep(10 * time.Millisecond) // out of descriptors or memory: connections wait in the backlog
+		case exhausted(aerr):
+			time.Sleep(exhaustedFor) // connections wait in the backlog
 		case aerr != nil:
 			return os.NewSyscallError("accept4", aerr)
 		}
 	}
+}
+
+// exhaustedFor is how long to do without descriptors or memory before asking again.
+const exhaustedFor = 10 * time.Millisecond
+
+// exhausted tells that a system call found too few of them: that passes.
+func exhausted(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM)
 }
 
 func addrOf(sa syscall.Sockaddr) netip.Addr {

@@ -121,10 +121,7 @@ func (s *nginx) Front(ctx context.Context) error {
 		everUp = everUp || up
 		switch {
 		case ctx.Err() != nil:
-			if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-				return err
-			}
-			return nil
+			return ended(ctx)
 		case !everUp:
 			return fmt.Errorf("nginx does not start: %w", err) // nor would it the next time
 		}
@@ -132,10 +129,18 @@ func (s *nginx) Front(ctx context.Context) error {
 		s.Log.Warn("nginx died", "error", err, "restart_in", delay)
 		select {
 		case <-ctx.Done():
-			return nil
+			return ended(ctx)
 		case <-time.After(delay):
 		}
 	}
+}
+
+// ended says why ctx is done: nil, unless something failed.
+func ended(ctx context.Context) error {
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 // run is the life of one nginx. It returns when nginx has ended, by itself or
