@@ -25,6 +25,9 @@ func ParseProxies(all []string) (Proxies, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--trust-proxies %q is not a CIDR: write addresses such as 10.0.0.0/8", s)
 		}
+		if p.Addr().Is4In6() && p.Bits() >= 96 { // as addresses are before they are compared
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
 		if p = p.Masked(); !slices.Contains(ps, p) {
 			ps = append(ps, p)
 		}

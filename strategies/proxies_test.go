@@ -7,7 +7,7 @@ import (
 )
 
 func TestClient(t *testing.T) {
-	ps, err := ParseProxies([]string{"10.0.0.0/8", "2001:db8::/32", "192.0.2.1", "::ffff:192.0.2.2"})
+	ps, err := ParseProxies([]string{"10.0.0.0/8", "2001:db8::/32", "192.0.2.1", "::ffff:192.0.2.2", "::ffff:172.16.0.0/108"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,6 +30,8 @@ func TestClient(t *testing.T) {
 		{"IPv6 with a zone", proxy, "fe80::1%eth0", "", proxy},
 		{"IPv4 mapped into IPv6", "::ffff:10.1.2.3", "::ffff:198.51.100.1", "", "198.51.100.1"},
 		{"a single trusted address", "192.0.2.1", "198.51.100.1", "", "198.51.100.1"},
+		{"a mapped trusted network", "172.31.0.1", "198.51.100.1", "", "198.51.100.1"},
+		{"beyond a mapped trusted network", "172.32.0.1", "198.51.100.1", "", "172.32.0.1"},
 		{"a mapped trusted address", "192.0.2.2", "198.51.100.1", "", "198.51.100.1"},
 
 		{"Forwarded", proxy, "", "for=198.51.100.1", "198.51.100.1"},

@@ -2,7 +2,6 @@ package master
 
 import (
 	"os"
-	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -61,7 +60,7 @@ func start(boot control.Boot, cluster control.Cluster, sockets []*os.File, order
 	}
 	slot := strconv.Itoa(boot.Slot)
 	pid, err := syscall.ForkExec(exe, []string{os.Args[0], "worker", "--slot", slot}, &syscall.ProcAttr{
-		Env:   append(environ(len(cluster.Workers)), "SAMEDOOR_SLOT="+slot, control.FDVariable+"=3"),
+		Env:   append(control.Environ(), "SAMEDOOR_SLOT="+slot, control.FDVariable+"=3"),
 		Files: fds,
 	})
 	if err != nil {
@@ -74,20 +73,6 @@ func start(boot control.Boot, cluster control.Cluster, sockets []*os.File, order
 	go p.wait()
 	_ = conn.Send(control.Message{Boot: &boot, Cluster: &cluster}) // a worker that dies before it reads is noticed below
 	return p, nil
-}
-
-// environ is what one of so many workers gets of the environment: beside the
-// operator's, how many of its threads may run Go at once. They are its part of
-// the machine twice over, so that a busy worker can use what others leave. More
-// would mostly wake one another: on two cores, four workers with two threads
-// each take up to a fifth more CPU for a request than with one.
-func environ(workers int) []string {
-	env := control.Environ()
-	if os.Getenv("GOMAXPROCS") == "" {
-		cores := runtime.GOMAXPROCS(0)
-		env = append(env, "GOMAXPROCS="+strconv.Itoa(min(cores, (2*cores+workers-1)/workers)))
-	}
-	return env
 }
 
 // copyFD duplicates f's descriptor, close-on-exec.

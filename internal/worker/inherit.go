@@ -70,6 +70,7 @@ func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, cluster
 		return err
 	}
 	w.SetCluster(cluster)
+	shareCores(len(cluster.Live()))
 	w.master = func(o control.Order) error { return conn.Send(control.Message{Order: &o}) }
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -84,6 +85,7 @@ func inherit(ctx context.Context, conn *control.Conn, boot control.Boot, cluster
 			}
 			if m.Cluster != nil {
 				w.SetCluster(*m.Cluster)
+				shareCores(len(m.Cluster.Live()))
 			}
 			if m.TLS != nil {
 				w.SetTLS(*m.TLS)
