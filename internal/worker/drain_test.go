@@ -39,3 +39,9 @@ func TestStallingOpen(t *testing.T) {
 		t.Errorf("a newcomer is answered %d %s, %v", a.status, a.body, err)
 	}
 }
+
+// TestLeavesBeforeItBegins: a worker may be told to leave while it starts. (The
+// race detector has something to say if that is not so.)
+func TestLeavesBeforeItBegins(t *testing.T) {
+	newRun(t).start(0, func(n *node) { n.stopAccepting() }).stop()
+}

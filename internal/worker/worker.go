@@ -207,8 +207,9 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, elsewhere net.L
 		}
 	}
 	for i, l := range public {
-		public[i] = w.tls.listener(w.trusted.Listener(l))
-		defer context.AfterFunc(w.accepting, func() { public[i].Close() })()
+		l = w.tls.listener(w.trusted.Listener(l))
+		public[i] = l
+		defer context.AfterFunc(w.accepting, func() { l.Close() })() // at once, if it leaves before it has begun
 	}
 	if w.handed != nil {
 		public = append(public, w.handed)
