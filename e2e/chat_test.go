@@ -14,61 +14,59 @@ import (
 
 const soon = 5 * time.Second
 
-// Two people on two workers talk as if there were one.
-func TestChat(t *testing.T) {
-	eachSticky(t, func(t *testing.T, c *clustertest.Cluster) {
-		const markup = `<b onclick="x()">Bob`
-		ann, bob := apart(t, c, "Ann", markup)
+// chat lets two people on two workers talk as if there were one.
+func chat(t *testing.T, c *clustertest.Cluster) {
+	const markup = `<b onclick="x()">Bob`
+	ann, bob := apart(t, c, "Ann", markup)
 
-		// Both are listed, each with the worker they came through.
-		for _, v := range []*visitor{ann, bob} {
-			members := v.GetByTestId("members").Locator("li")
-			v.must(v.expect(members, soon).ToHaveCount(2))
-			for name, slot := range map[string]int{"Ann": ann.slot(), markup: bob.slot()} {
-				one := members.Filter(playwright.LocatorFilterOptions{HasText: name})
-				v.must(v.expect(one.Locator(".tag"), soon).ToHaveText("worker " + strconv.Itoa(slot)))
+	// Both are listed, each with the worker they came through.
+	for _, v := range []*visitor{ann, bob} {
+		members := v.GetByTestId("members").Locator("li")
+		v.must(v.expect(members, soon).ToHaveCount(2))
+		for name, slot := range map[string]int{"Ann": ann.slot(), markup: bob.slot()} {
+			one := members.Filter(playwright.LocatorFilterOptions{HasText: name})
+			v.must(v.expect(one.Locator(".tag"), soon).ToHaveText("worker " + strconv.Itoa(slot)))
+		}
+	}
+
+	// They hear one another, and see who is about to say something.
+	ann.say("Good morning")
+	bob.sees(soon, "Good morning")
+	field := bob.GetByLabel("Message", playwright.PageGetByLabelOptions{Exact: playwright.Bool(true)})
+	bob.must(field.PressSequentially("Good"))
+	ann.must(ann.expect(ann.GetByText(markup+" is typing…"), soon).ToBeVisible())
+	bob.must(field.Press("Enter"))
+	ann.must(ann.expect(ann.GetByText("is typing…"), soon).ToBeHidden())
+
+	// What they say is text, and so is what they are called.
+	const attack = `<img src=x onerror="document.title='hacked'"><script>document.title='hacked'</script>`
+	bob.say(attack)
+	for _, v := range []*visitor{ann, bob} {
+		v.sees(soon, attack)
+		v.must(v.expect(v.GetByTestId("messages").Locator("img, script, b"), soon).ToHaveCount(0))
+		v.must(v.expect(v.GetByTestId("members").Locator("b"), soon).ToHaveCount(0))
+		if title, err := v.Title(); err != nil || title == "hacked" {
+			t.Errorf("title %q, %v", title, err)
+		}
+	}
+
+	// Both have it in the same order, under the right names.
+	want := []message{{Name: "Ann", Text: "Good morning"}, {Name: markup, Text: "Good"}, {Name: markup, Text: attack}}
+	var order []string
+	for _, v := range []*visitor{ann, bob} {
+		got := v.messages()
+		if len(got) != len(want) {
+			t.Fatalf("%d messages, want %d: %v", len(got), len(want), got)
+		}
+		for i, m := range got {
+			if m.Name != want[i].Name || m.Text != want[i].Text || m.State != "sent" {
+				t.Errorf("message %d: %+v, want %+v", i, m, want[i])
+			}
+			if order = append(order, m.Offset); i < len(order)-1 && order[i] != m.Offset {
+				t.Errorf("message %d has offset %s here and %s there", i, m.Offset, order[i])
 			}
 		}
-
-		// They hear one another, and see who is about to say something.
-		ann.say("Good morning")
-		bob.sees(soon, "Good morning")
-		field := bob.GetByLabel("Message", playwright.PageGetByLabelOptions{Exact: playwright.Bool(true)})
-		bob.must(field.PressSequentially("Good"))
-		ann.must(ann.expect(ann.GetByText(markup+" is typing…"), soon).ToBeVisible())
-		bob.must(field.Press("Enter"))
-		ann.must(ann.expect(ann.GetByText("is typing…"), soon).ToBeHidden())
-
-		// What they say is text, and so is what they are called.
-		const attack = `<img src=x onerror="document.title='hacked'"><script>document.title='hacked'</script>`
-		bob.say(attack)
-		for _, v := range []*visitor{ann, bob} {
-			v.sees(soon, attack)
-			v.must(v.expect(v.GetByTestId("messages").Locator("img, script, b"), soon).ToHaveCount(0))
-			v.must(v.expect(v.GetByTestId("members").Locator("b"), soon).ToHaveCount(0))
-			if title, err := v.Title(); err != nil || title == "hacked" {
-				t.Errorf("title %q, %v", title, err)
-			}
-		}
-
-		// Both have it in the same order, under the right names.
-		want := []message{{Name: "Ann", Text: "Good morning"}, {Name: markup, Text: "Good"}, {Name: markup, Text: attack}}
-		var order []string
-		for _, v := range []*visitor{ann, bob} {
-			got := v.messages()
-			if len(got) != len(want) {
-				t.Fatalf("%d messages, want %d: %v", len(got), len(want), got)
-			}
-			for i, m := range got {
-				if m.Name != want[i].Name || m.Text != want[i].Text || m.State != "sent" {
-					t.Errorf("message %d: %+v, want %+v", i, m, want[i])
-				}
-				if order = append(order, m.Offset); i < len(order)-1 && order[i] != m.Offset {
-					t.Errorf("message %d has offset %s here and %s there", i, m.Offset, order[i])
-				}
-			}
-		}
-	})
+	}
 }
 
 // The URL's fragment names the room.

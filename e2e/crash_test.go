@@ -56,28 +56,10 @@ func TestWorkerKilled(t *testing.T) {
 	})
 }
 
-// What is said while one's worker is dead waits, and goes out once one is back.
-func TestSaidWhileAway(t *testing.T) {
-	eachSticky(t, func(t *testing.T, c *clustertest.Cluster) {
-		ann, bob := apart(t, c, "Ann", "Bob")
-		talk := &talk{ann: ann, bob: bob}
-		talk.on(3)
-		if err := syscall.Kill(c.Worker(bob.slot()), syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		bob.must(bob.expect(bob.GetByTestId("transport"), soon).ToHaveText("disconnected"))
-		bob.say("said while away") // waits, and goes out when he is back
-		talk.said = append(talk.said, "said while away")
-		talk.alone(5)
-		bob.connected(15 * time.Second)
-		talk.on(3)
-		talk.check(t, c)
-	})
-}
-
 // The network goes for a moment, once only long enough to drop what is open
-// and once for longer than it takes to try again.
-func TestNetworkLost(t *testing.T) {
+// and once for longer than it takes to try again; then one's worker dies. What
+// is said meanwhile waits, and goes out once one is back.
+func TestSaidWhileAway(t *testing.T) {
 	eachSticky(t, func(t *testing.T, c *clustertest.Cluster) {
 		ann, bob := apart(t, c, "Ann", "Bob")
 		talk := &talk{ann: ann, bob: bob}
@@ -90,11 +72,21 @@ func TestNetworkLost(t *testing.T) {
 
 		bob.network.Down()
 		bob.must(bob.expect(bob.GetByTestId("transport"), soon).ToHaveText("disconnected"))
-		bob.say("said while away")
-		talk.said = append(talk.said, "said while away")
+		bob.say("said without a network")
+		talk.said = append(talk.said, "said without a network")
 		talk.alone(3)
 		time.Sleep(2 * time.Second)
 		bob.network.Up()
+		bob.connected(15 * time.Second)
+		talk.on(2)
+
+		if err := syscall.Kill(c.Worker(bob.slot()), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		bob.must(bob.expect(bob.GetByTestId("transport"), soon).ToHaveText("disconnected"))
+		bob.say("said without a worker")
+		talk.said = append(talk.said, "said without a worker")
+		talk.alone(5)
 		bob.connected(15 * time.Second)
 		talk.on(2)
 		talk.check(t, c)

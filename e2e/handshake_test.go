@@ -16,9 +16,13 @@ import (
 const clients = 5
 
 // Whoever comes, from whatever address: all requests of the session are
-// answered by the worker that opened it, and it becomes a WebSocket.
+// answered by the worker that opened it, and it becomes a WebSocket. Then they
+// talk.
 func TestHandshake(t *testing.T) {
-	eachSticky(t, func(t *testing.T, c *clustertest.Cluster) { handshakes(t, c) })
+	eachSticky(t, func(t *testing.T, c *clustertest.Cluster) {
+		handshakes(t, c)
+		t.Run("chat", func(t *testing.T) { chat(t, c) })
+	})
 	t.Run("redis with a real server", func(t *testing.T) {
 		t.Parallel()
 		handshakes(t, start(t, "redis", "--redis", bustest.StartRedis(t).URL()))

@@ -155,13 +155,14 @@ func TestTimeline(t *testing.T) {
 			t.Errorf("%d elements, %d after ten messages: %v", before, after, err)
 		}
 	})
+
+	t.Run("falls back", func(t *testing.T) { fallsBack(t, c) })
+	t.Run("starts over", func(t *testing.T) { startsOver(t, c) })
 }
 
 // A worker dies: its session ends, and the next one begins after a break.
-func TestTimelineReconnects(t *testing.T) {
-	t.Parallel()
-	c := start(t, "master")
-	v := visit(t, c, 1, "/page")
+func startsOver(t *testing.T, c *clustertest.Cluster) {
+	v := visit(t, c, 7, "/page#over")
 	v.connect()
 	first := v.text("sid")
 	v.tells(first)
@@ -181,10 +182,8 @@ func TestTimelineReconnects(t *testing.T) {
 }
 
 // A WebSocket that no worker ever saw: the browser alone can tell.
-func TestTimelineFallsBack(t *testing.T) {
-	t.Parallel()
-	c := start(t, "master")
-	v := visit(t, c, 1, "/page")
+func fallsBack(t *testing.T, c *clustertest.Cluster) {
+	v := visit(t, c, 6, "/page#back")
 	v.network.NoUpgrade()
 	v.must(v.button("Connect").Click())
 	v.must(v.expect(v.Locator(".tl-phase.fallback"), 15*time.Second).ToContainText("stays with polling"))

@@ -92,7 +92,9 @@ func Context(t testing.TB, n *Network, options ...playwright.BrowserNewContextOp
 		t.Fatal(err)
 	}
 	c.SetDefaultTimeout(patience)
-	if err := c.Tracing().Start(playwright.TracingStartOptions{Snapshots: playwright.Bool(true), Screenshots: playwright.Bool(false)}); err != nil {
+	// What a page looked like at each step costs a third of a test's time: E2E_SNAPSHOTS=1 keeps it.
+	snapshots := playwright.Bool(os.Getenv("E2E_SNAPSHOTS") != "")
+	if err := c.Tracing().Start(playwright.TracingStartOptions{Snapshots: snapshots, Screenshots: playwright.Bool(false)}); err != nil {
 		t.Error(err)
 	}
 	t.Cleanup(func() {
