@@ -272,6 +272,9 @@ func compareOrders(t *testing.T, c *clustertest.Cluster) {
 	if got := ask(t, "GET", c.URL+"/compare", map[string]string{"Host": "localhost:" + port(c)}); got.status != 200 {
 		t.Errorf("as localhost: %d %.200s", got.status, got.body)
 	}
+	if kept := page.header.Get("Cache-Control"); kept != "no-store" {
+		t.Errorf("the page with the token may be kept: %q", kept)
+	}
 	policy := page.header.Get("Content-Security-Policy")
 	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") {
 		t.Errorf("policy: %s", policy)
@@ -343,15 +346,32 @@ func compareStill(t *testing.T, c *clustertest.Cluster) {
 func TestCompareWithout(t *testing.T) {
 	t.Parallel()
 	pwtest.Browser(t)
-	c := clustertest.Compare(t, []string{"PATH=/nowhere"}, "--strategies", "nginx,master", "--workers", "2")
-	if !strings.Contains(c.Log(), "/compare strategies=master\n") {
-		t.Errorf("the ready line names more than master:\n%s", c.Log())
+	c := clustertest.Compare(t, []string{"PATH=/nowhere"}, "--strategies", "nginx,master,server", "--workers", "2")
+	if !strings.Contains(c.Log(), "/compare strategies=master,server\n") {
+		t.Errorf("the ready line names nginx:\n%s", c.Log())
 	}
 	v := visit(t, c, 1, "/compare")
 	v.must(v.expect(v.Locator("[data-strategy=nginx] .absent"), soon).ToContainText("apt-get install nginx"))
 	v.shake()
 	v.must(v.expect(v.Locator("[data-strategy=master]"), soon).ToHaveAttribute("data-verdict", "good"))
 	v.axe("without nginx")
+
+	// One that hangs holds nobody up.
+	var hangs clustertest.Status
+	v.must((&clustertest.Cluster{URL: fmt.Sprintf("http://127.0.0.1:%d", portOf(t, c, "server"))}).Get("/cluster", &hangs))
+	signal := func(s syscall.Signal) {
+		for _, w := range hangs.Workers {
+			if err := syscall.Kill(w.PID, s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	signal(syscall.SIGSTOP)
+	v.must(v.button("Run the handshake").Click())
+	v.must(v.expect(v.Locator("[data-strategy=server]"), 30*time.Second).ToHaveAttribute("data-verdict", "bad"))
+	v.must(v.expect(v.button("Run the handshake"), soon).ToBeEnabled())
+	v.must(v.expect(v.Locator("[data-strategy=master]"), soon).ToHaveAttribute("data-verdict", "good"))
+	signal(syscall.SIGCONT)
 
 	died := c.Serving("master")
 	if err := syscall.Kill(died, syscall.SIGKILL); err != nil {

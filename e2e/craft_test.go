@@ -102,6 +102,9 @@ func TestPageIsLight(t *testing.T) {
 				t.Errorf("%s: %d, %s", path, r.StatusCode, r.Header.Get("Cache-Control"))
 			}
 		}
+		if kept := get("/page").Header.Get("Cache-Control"); kept != "no-store" {
+			t.Errorf("the page, which holds a token, may be kept: %q", kept)
+		}
 		if csp := get("/page").Header.Get("Content-Security-Policy"); strings.Contains(csp, "unsafe") || !strings.HasPrefix(csp, "default-src 'none'") {
 			t.Errorf("policy: %s", csp)
 		}

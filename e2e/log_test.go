@@ -70,6 +70,15 @@ func TestAway(t *testing.T) {
 			if got := len(bob.messages()); got != want {
 				t.Errorf("%d messages, want %d", got, want)
 			}
+
+			// What was told is taken back once it is true no longer.
+			bob.must(bob.expect(bob.GetByTestId("messages"), soon).ToContainText("nothing was lost"))
+			bob.network.Down()
+			for _, told := range []playwright.Locator{bob.Locator("#fate"), bob.GetByTestId("messages")} {
+				bob.must(bob.expect(told, soon).Not().ToContainText("nothing was lost"))
+				bob.must(bob.expect(told, soon).ToContainText("was lost."))
+			}
+			bob.network.Up()
 		})
 	}
 }

@@ -129,10 +129,11 @@ func TestNoDemo(t *testing.T) {
 	}
 }
 
-// Sixteen workers: each with its number, on any screen.
+// Sixteen workers: each with its number, on any screen, and those that a
+// request came to with a lane.
 func TestManyWorkers(t *testing.T) {
 	t.Parallel()
-	c := start(t, "master", "--workers", "16")
+	c := start(t, "redis", "--workers", "16") // where any of them may answer
 	for _, width := range []int{320, 1280} {
 		v := visit(t, c, 1, "/page#many", playwright.BrowserNewContextOptions{Viewport: &playwright.Size{Width: width, Height: 800}})
 		v.connect()
@@ -143,7 +144,46 @@ func TestManyWorkers(t *testing.T) {
 			v.must(v.expect(v.row(slot).Locator(".tag"), soon).ToHaveText("worker " + strconv.Itoa(slot)))
 			v.must(v.expect(v.row(slot).Locator("[data-of=state]"), 20*time.Second).ToHaveText("ready"))
 		}
+		v.tells(v.text("sid"))
+		v.must(v.expect(v.Locator("#requests-note"), soon).ToContainText("8 of 16 workers have a lane"))
+		v.must(v.expect(v.Locator("#timeline .tl-side"), soon).ToHaveCount(8))
 		v.fits("with 16 workers")
 		v.axe("with 16 workers")
+	}
+}
+
+// A cluster grows and shrinks under an open page: doors, lanes and numbers
+// follow, and who lived in a worker that left is told.
+func TestScaled(t *testing.T) {
+	t.Parallel()
+	c := start(t, "master", "--workers", "3")
+	var v *visitor
+	for i := 1; v == nil || v.slot() == 0; i++ {
+		v = visit(t, c, i, "/page#scaled")
+		v.connect()
+	}
+	v.say("before")
+	v.sees(soon, "before")
+	left := v.slot()
+	follows := func(workers, lanes int) {
+		t.Helper()
+		if said, code := c.Scale(workers); code != 0 {
+			t.Fatalf("scale %d: %d %s", workers, code, said)
+		}
+		v.must(v.expect(v.GetByTestId("workers").Locator("li"), 20*time.Second).ToHaveCount(workers))
+		v.must(v.expect(v.GetByTestId("cluster").Locator("tbody tr"), soon).ToHaveCount(workers))
+		v.must(v.expect(v.Locator("#timeline .tl-side"), soon).ToHaveCount(lanes))
+	}
+	follows(5, 5)
+	v.must(v.expect(v.row(4).Locator("[data-of=state]"), 20*time.Second).ToHaveText("ready"))
+	follows(1, 2) // that of the session which was
+	v.must(v.expect(v.Locator("#fate"), 30*time.Second).ToContainText(fmt.Sprintf("Worker %d, which held your session, left the cluster. You reconnected to worker 0 after", left)))
+	v.connected(20 * time.Second)
+	v.tells(v.text("sid"))
+	v.say("after")
+	v.sees(soon, "after")
+	v.sees(soon, "before")
+	if got := v.slot(); got != 0 {
+		t.Errorf("in worker %d of one", got)
 	}
 }
