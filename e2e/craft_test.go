@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -191,5 +192,44 @@ func (v *visitor) still() {
 	v.must(err)
 	if out != "" {
 		v.t.Errorf("moved:\n%s", out)
+	}
+}
+
+// The chat stands beside the timeline where there is room. Elsewhere it is below, and a button leads there: on a phone
+// always, on a desk, where it would lie over the lanes, when something was said.
+func TestWayToTheChat(t *testing.T) {
+	t.Parallel()
+	c := start(t, "master")
+	for i, look := range []struct {
+		size          playwright.Size
+		beside, leads bool
+	}{
+		{playwright.Size{Width: 1920, Height: 1080}, true, false},
+		{playwright.Size{Width: 1280, Height: 800}, false, false},
+		{playwright.Size{Width: 390, Height: 844}, false, true},
+	} {
+		room := fmt.Sprintf("/page#way%d", i)
+		v := visit(t, c, 1+2*i, room, playwright.BrowserNewContextOptions{Viewport: &look.size})
+		v.connect()
+		if beside := v.number(`+(chat.getBoundingClientRect().bottom <= innerHeight && chat.getBoundingClientRect().left > requests.getBoundingClientRect().right)`) == 1; beside != look.beside {
+			t.Errorf("%d px: beside the timeline and in view: %v", look.size.Width, beside)
+		}
+		button := v.Locator("#to-chat")
+		if look.leads {
+			v.must(v.expect(button, soon).ToBeVisible())
+		} else {
+			v.must(v.expect(button, soon).ToBeHidden())
+		}
+		other := visit(t, c, 2+2*i, room)
+		other.connect()
+		other.say("over here")
+		v.sees(soon, "over here")
+		if look.beside {
+			v.must(v.expect(button, soon).ToBeHidden())
+			continue
+		}
+		v.must(v.expect(button, soon).ToHaveText("Chat · 1 new"))
+		v.must(button.Click())
+		v.must(v.expect(button, soon).ToBeHidden())
 	}
 }

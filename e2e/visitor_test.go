@@ -154,12 +154,13 @@ func (v *visitor) has(l playwright.Locator) bool {
 	return n > 0
 }
 
-// text returns that of an element by its test id.
+// text returns that of an element by its test id, its spaces plain: those that
+// hold a word and its number together, too.
 func (v *visitor) text(id string) string {
 	v.t.Helper()
 	s, err := v.GetByTestId(id).TextContent()
 	v.must(err)
-	return s
+	return strings.ReplaceAll(s, "\u00a0", " ")
 }
 
 // slot returns the slot of the worker that the page says it is connected to.
