@@ -206,21 +206,29 @@ func (s *nginx) configure() (changed, renewed <-chan struct{}, err error) {
 		})
 	}
 	if s.Certificate != nil {
-		// Copies, so that nginx never meets a pair that is half written.
+		// A copy, and both in one file, so that nginx never meets halves that do
+		// not belong together.
 		var cert, key []byte
 		cert, key, renewed = s.Certificate()
-		c.Cert, c.Key, c.OldHTTP2 = "cert.pem", "key.pem", s.oldHTTP2
-		for name, pem := range map[string][]byte{c.Cert: cert, c.Key: key} {
-			if err := os.WriteFile(filepath.Join(s.Dir, name), pem, 0o600); err != nil {
-				return nil, nil, err
-			}
+		c.Cert, c.Key, c.OldHTTP2 = "tls.pem", "tls.pem", s.oldHTTP2
+		if err := replace(filepath.Join(s.Dir, c.Cert), slices.Concat(cert, []byte("\n"), key)); err != nil {
+			return nil, nil, err
 		}
 	}
 	text, err := conf.Render(c)
 	if err != nil {
 		return nil, nil, err
 	}
-	return changed, renewed, os.WriteFile(confFile(s.Dir), text, 0o600) // it holds the secret
+	return changed, renewed, replace(confFile(s.Dir), text)
+}
+
+// replace writes a file whole or not at all: nginx may be reading it, for the
+// change before. Secrets are in it, so it is this user's alone.
+func replace(path string, text []byte) error {
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 // owned are the slots' own sockets, those of slots that were taken away included.

@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -244,6 +246,36 @@ func TestLines(t *testing.T) {
 	want := []string{`level=ERROR msg="nginx: no good"`, `level=WARN msg="nginx: hm"`, `level=ERROR msg="nginx: odd"`}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("logged %q", got)
+	}
+}
+
+// TestReplace: whoever reads meanwhile finds what was there, or what is there.
+func TestReplace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nginx.conf")
+	texts := []string{strings.Repeat("old\n", 1000), strings.Repeat("new\n", 2000)}
+	if err := replace(path, []byte(texts[0])); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for i := 0; i < 500 && err == nil; i++ {
+			err = replace(path, []byte(texts[i%2]))
+		}
+		done <- err
+	}()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+		}
+		if b, err := os.ReadFile(path); err != nil || !slices.Contains(texts, string(b)) {
+			t.Fatalf("read %d bytes, %v", len(b), err)
+		}
 	}
 }
 
