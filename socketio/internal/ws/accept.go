@@ -40,6 +40,10 @@ func Check(r *http.Request) error {
 	return nil
 }
 
+// acceptTime is how long a client may take to let the answer to its handshake be
+// written, behind answers that it has not read yet.
+const acceptTime = 10 * time.Second
+
 // Accept answers a handshake that Check let pass with 101 and w's headers.
 // The connection is the caller's from then on: w and r may be left. Messages of
 // more than maxMessage bytes are refused.
@@ -48,7 +52,7 @@ func Accept(w http.ResponseWriter, r *http.Request, maxMessage int) (*Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	_ = nc.SetDeadline(time.Time{}) // the HTTP server's are not for us
+	_ = nc.SetDeadline(time.Now().Add(acceptTime)) // the HTTP server's are not for us
 	b := make([]byte, 0, 512)
 	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	b = appendAccept(b, r.Header["Sec-Websocket-Key"][0])
@@ -68,6 +72,7 @@ func Accept(w http.ResponseWriter, r *http.Request, maxMessage int) (*Conn, erro
 		_ = nc.Close()
 		return nil, err
 	}
+	_ = nc.SetDeadline(time.Time{})
 	// The HTTP server's buffers are left to the collector: a few KiB per
 	// connection that would lie idle.
 	read, _ := rw.Reader.Peek(rw.Reader.Buffered())
