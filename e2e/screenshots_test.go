@@ -32,6 +32,7 @@ func TestScreenshots(t *testing.T) {
 		{"tablet", playwright.Size{Width: 768, Height: 1024}, playwright.ColorSchemeLight},
 		{"phone", playwright.Size{Width: 390, Height: 844}, playwright.ColorSchemeLight},
 		{"phone-dark", playwright.Size{Width: 390, Height: 844}, playwright.ColorSchemeDark},
+		{"wide", playwright.Size{Width: 1920, Height: 1080}, playwright.ColorSchemeLight},
 		{"4k", playwright.Size{Width: 3840, Height: 2160}, playwright.ColorSchemeLight},
 		{"320px", playwright.Size{Width: 320, Height: 568}, playwright.ColorSchemeLight},
 	}
