@@ -144,7 +144,7 @@ func (c *cluster) live(ctx context.Context) (served time.Duration, why string, c
 		select {
 		case <-said:
 			since, late = time.Now(), nil
-			c.serves()
+			c.serves(ctx)
 		case <-late:
 			why = fmt.Sprintf("it was not ready within %v", c.starts)
 			_ = cmd.Process.Signal(syscall.SIGTERM)
@@ -176,12 +176,14 @@ func (c *cluster) live(ctx context.Context) (served time.Duration, why string, c
 
 // serves notes that the cluster answers, and whether its pages are told where to
 // connect.
-func (c *cluster) serves() {
+func (c *cluster) serves(ctx context.Context) {
 	routed := false
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	if resp, err := client.Get(base(c.ip, c.first) + "/route"); err == nil {
-		resp.Body.Close()
-		routed = resp.StatusCode == http.StatusOK
+	if r, err := http.NewRequestWithContext(ctx, http.MethodGet, base(c.ip, c.first)+"/route", nil); err == nil {
+		if resp, err := client.Do(r); err == nil {
+			resp.Body.Close()
+			routed = resp.StatusCode == http.StatusOK
+		}
 	}
 	c.mu.Lock()
 	c.state.Routed = routed

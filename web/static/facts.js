@@ -24,7 +24,7 @@ export function showFacts(session) {
 const told = (reply) => (reply === null || reply === undefined ? NONE : typeof reply === "string" ? reply : JSON.stringify(reply));
 
 /** Draws a sid as a key: its bow is the owner's number, its shaft the rest. */
-export function key(el, sid) {
+function key(el, sid) {
   if (!sid) {
     delete el.dataset.hue;
     el.replaceChildren(NONE);

@@ -7,7 +7,7 @@ import { absence, lost, told } from "./words.js";
 
 const NONE = "–";
 
-export class Row {
+class Row {
   constructor(el, workers) {
     this.el = el;
     this.name = el.dataset.strategy;
