@@ -114,6 +114,8 @@ function frames({ sid, seen, over }, requests, hide) {
   const slot = upgrade?.slot ?? ownerOf(sid);
   if (slot === null || (!upgrade && !over)) return []; // the workers are about to tell where it belongs
   const { sent, received, heartbeats, list } = seen.frames;
-  const one = { kind: "frames", id: `${sid} frames`, sid, at: (seen.upgradedAt || upgrade?.at || first.at) + 1, ms: 0, slot, owner: ownerOf(sid), ok: true, sent, received, heartbeats, list };
+  // After the upgrade no request begins, whatever two clocks say.
+  const at = Math.max(seen.upgradedAt || upgrade?.at || first.at, requests.at(-1)?.at ?? 0) + 1;
+  const one = { kind: "frames", id: `${sid} frames`, sid, at, ms: 0, slot, owner: ownerOf(sid), ok: true, sent, received, heartbeats, list };
   return hide(one) ? [] : [one];
 }

@@ -72,6 +72,12 @@ test("frames are one mark, however many there were", () => {
   assert.equal(frames[0].slot, 1);
 });
 
+test("frames come after all requests, also of a worker whose clock is ahead", () => {
+  const browser = seen([], { upgradedAt: 1030, frames: { sent: 1, received: 1, heartbeats: 0, list: [{ at: 1040, dir: "sent", text: "42[1]" }] } });
+  const { items } = story([{ sid: "1.a", n: 1, requests: [...handshake, request("poll", 1060)], seen: browser }]);
+  assert.deepEqual(items.slice(-2).map(({ kind }) => kind), ["request", "frames"]);
+});
+
 test("marks of one lane never lie on one another, and time never goes back", () => {
   const attempts = [1, 2, 3].map((n) => ({
     sid: `${n % 4}.s`, n, over: n < 3,
