@@ -65,6 +65,20 @@ func (m *Master) start(ctx context.Context, slots []*slot) {
 	}
 }
 
+// ended is how a worker ends that was told to, be it with the whole process
+// group, as a service manager does: the master may hear of that last.
+const ended = "exit status 0"
+
+// stopped tells whether the master is told to end, too.
+func stopped(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	case <-time.After(200 * time.Millisecond):
+		return false
+	}
+}
+
 func (s *slot) leaving() bool {
 	select {
 	case <-s.leave:
@@ -98,6 +112,9 @@ func (s *slot) run(ctx context.Context) {
 		if waiting = ordered; ordered != nil {
 			s.m.set(s.index, func(w *control.Worker) { w.Restarts++ })
 			continue
+		}
+		if why == ended && stopped(ctx) {
+			return
 		}
 		after, giveUp := s.policy.Died(ready)
 		if giveUp {

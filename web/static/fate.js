@@ -63,7 +63,7 @@ export class Fate extends EventTarget {
     const { slot, pid } = this.#held;
     this.#takeBack(`The connection to worker ${slot} was lost.`);
     this.#held = null;
-    this.#loss = { slot, pid, back: null };
+    this.#loss = { slot, pid, back: null, strayed: this.session.state.error?.status === 400 };
     const order = this.#orders.get(slot);
     if (order) order.lost = true;
     this.#watch();
@@ -100,7 +100,7 @@ export class Fate extends EventTarget {
     this.#loss = null;
     this.#orders.delete(loss.slot);
     const ended = left ? "left the cluster" : ending(loss, now, order);
-    this.#say(sentence({ slot: loss.slot, ended, ...loss.back, unsent: waiting.length }), true);
+    this.#say(sentence({ slot: loss.slot, ended, strayed: loss.strayed, ...loss.back, unsent: waiting.length }), true);
     this.#stands = true;
   }
 
@@ -139,11 +139,13 @@ function ending({ pid }, now, order) {
   return now.state === "ready" ? "ended, and another took its place" : "ended";
 }
 
-/** to: the slot one came back to. after: ms. unsent: messages that still wait. */
-export function sentence({ slot, ended, to, after, gap, unsent }) {
+/** strayed: another worker refused a request. to: the slot one came back to. after: ms. unsent: messages that still wait. */
+export function sentence({ slot, ended, strayed, to, after, gap, unsent }) {
   const place = to !== slot ? `worker ${to}` : ended ? "its successor" : "it";
   const lost = gap ? "some messages are not shown" : unsent ? `${count(unsent, "message")} of yours still ${unsent === 1 ? "waits" : "wait"} below` : "nothing was lost";
-  const fate = ended ? `Worker ${slot}, which held your session, ${ended}.` : `The connection to worker ${slot} was lost.`;
+  const fate = ended ? `Worker ${slot}, which held your session, ${ended}.`
+    : strayed ? `Worker ${slot} held your session, another worker refused a request for it (400).`
+      : `The connection to worker ${slot} was lost.`;
   return `${fate} You reconnected to ${place} after ${duration(after)}; ${lost}.`;
 }
 

@@ -18,6 +18,7 @@ export class Session extends EventTarget {
     wanted: false, // the button says so
     phase: "idle", // idle, connecting, open (has a sid), joined (both namespaces), waiting (for the next attempt)
     tries: 0, // attempts since all was well
+    broken: 0, // those of them that were refused: 400
     sid: null,
     transport: "disconnected",
     startedAt: 0, // of this attempt, performance.now()
@@ -63,7 +64,7 @@ export class Session extends EventTarget {
 
   connect() {
     this.#lostAt = 0;
-    this.#update({ wanted: true, tries: 0, error: null, sid: null });
+    this.#update({ wanted: true, tries: 0, broken: 0, error: null, sid: null });
     this.#emit("start");
     this.#starts();
     this.root.connect();
@@ -154,15 +155,17 @@ export class Session extends EventTarget {
 
   #ended(error, reason) {
     clearTimeout(this.#calm);
-    const { sid, wanted, phase, tries, joinedAt, upgradedAt } = this.state;
+    const { sid, wanted, phase, tries, broken, joinedAt, upgradedAt } = this.state;
     const wasWell = phase === "joined" && (upgradedAt > 0 || performance.now() - joinedAt >= SETTLED);
+    const why = wanted ? this.#explain(error, reason, phase) : null;
     this.#update({
       phase: wanted ? "waiting" : "idle",
       transport: "disconnected",
       worker: null,
       replies: { "/": null, "/ws": null },
       tries: wasWell ? 0 : tries,
-      error: wanted ? this.#explain(error, reason, phase) : null,
+      broken: (wasWell ? 0 : broken) + (why?.status === 400 ? 1 : 0),
+      error: why,
     });
     if (!this.#lostAt || wasWell) this.#lostAt = performance.now();
     this.manager.reconnectionDelay(Math.min(DELAY_MAX, DELAY * 1.4 ** this.state.tries));

@@ -81,6 +81,9 @@ function joined(state, attempt) {
       : refused ? `${why(refused.request, attempt.sid)} ` : "";
     return { tone: "warn", title: "The WebSocket was refused, so the client stays with polling.", detail: detail(back, `${reason}Every poll has to find the right door again.`) };
   }
+  if (state.broken) { // luck is no cure
+    return { tone: "warn", title: `This handshake came through. ${count(state.broken, "attempt")} before it broke.`, detail: detail("Requests reached workers that did not hold the session: 400 Session ID unknown.", how) };
+  }
   if (!requests.length) return { tone: "good", title: how, detail: back };
   if (wrong.length) {
     return { tone: "warn", title: `${wrong.length} of ${requests.length} requests were answered by the wrong worker.`, detail: detail(back, how) };
