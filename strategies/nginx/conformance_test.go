@@ -1,6 +1,7 @@
 package nginx_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/samedoor/samedoor/strategies/nginx"
@@ -11,12 +12,18 @@ func TestConformance(t *testing.T) {
 	strategytest.Run(t, nginx.Info, strategytest.Want{Sticky: true, Exact: true, Hashed: true})
 }
 
-// TestStrangers: the other methods are no worse where connections are reused
-// and addresses change.
-func TestStrangers(t *testing.T) {
+// TestMethods: the other two are no worse. All of the suite with SOAK=1.
+func TestMethods(t *testing.T) {
 	for _, method := range []string{"hash", "sid"} {
 		t.Run(method, func(t *testing.T) {
-			strategytest.Strangers(t, nginx.Info, strategytest.Want{Sticky: true, Args: []string{"--nginx-method", method}})
+			want := strategytest.Want{
+				Sticky: true, Exact: true, Hashed: method == "hash",
+				Brief: os.Getenv("SOAK") == "", Args: []string{"--nginx-method", method},
+			}
+			strategytest.Run(t, nginx.Info, want)
+			if want.Brief {
+				strategytest.Strangers(t, nginx.Info, want)
+			}
 		})
 	}
 }
