@@ -127,7 +127,7 @@ func TestReload(t *testing.T) {
 		}()
 		began := time.Now()
 		c.Signal(syscall.SIGHUP)
-		clustertest.Until(t, 15*time.Second, "all workers replaced and ready", func() bool {
+		clustertest.Until(t, 60*time.Second, "all workers replaced and ready", func() bool {
 			var s clustertest.Status
 			if c.Get("/cluster", &s) != nil {
 				return false
