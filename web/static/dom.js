@@ -84,7 +84,7 @@ export function whileVisible(ms, f) {
   return () => { clearInterval(timer); document.removeEventListener("visibilitychange", onChange); };
 }
 
-const APART = 50; // ms: twenty times a second is as often as anybody can follow, and every frame costs
+const APART = 100; // ms: ten times a second is as often as anybody can follow, and every frame costs
 
 const due = new Set();
 let frame = 0;
