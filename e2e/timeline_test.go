@@ -94,6 +94,7 @@ func TestTimeline(t *testing.T) {
 		v := visit(t, c, 3, "/page#keys")
 		v.connect()
 		v.tells(v.text("sid"))
+		v.must(v.expect(v.mark("[data-kind=frames]"), soon).ToHaveCount(1)) // drawn last, up to a second later
 		v.must(v.expect(v.mark("[tabindex='0']"), soon).ToHaveCount(1))
 		for range 40 {
 			v.must(v.Keyboard().Press("Tab"))
