@@ -20,8 +20,7 @@ func Cover(ctx context.Context, own func() []*os.File, live LiveFunc, hand func(
 	defer cancel(nil)
 	var running sync.WaitGroup
 	covered := map[int]context.CancelFunc{}
-	for ctx.Err() == nil {
-		slots, changed := live()
+	live.Follow(ctx, func(slots []int) {
 		files := own()
 		for slot, stop := range covered {
 			if slot >= len(files) || slices.Contains(slots, slot) {
@@ -41,11 +40,7 @@ func Cover(ctx context.Context, own func() []*os.File, live LiveFunc, hand func(
 				}
 			})
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-	}
+	})
 	running.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err

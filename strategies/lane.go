@@ -76,7 +76,7 @@ func (l *Lane) Drain() (fds []int) {
 			if err != nil || n == 0 {
 				return
 			}
-			fds = append(fds, rights(oob[:on])...)
+			fds = append(fds, Rights(oob[:on])...)
 		}
 	})
 	return fds
@@ -88,7 +88,9 @@ func (l *Lane) Close() {
 	l.recv.Close()
 }
 
-func rights(oob []byte) (fds []int) {
+// Rights returns the descriptors that came with a message, from its control
+// data. They are the caller's to close.
+func Rights(oob []byte) (fds []int) {
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return nil
@@ -120,7 +122,7 @@ func (r *receiver) Accept() (net.Conn, error) {
 		if n == 0 && on == 0 {
 			return nil, io.EOF // the master is gone
 		}
-		for _, fd := range rights(r.oob[:on]) {
+		for _, fd := range Rights(r.oob[:on]) {
 			f := os.NewFile(uintptr(fd), "passed connection")
 			c, err := net.FileConn(f)
 			f.Close()

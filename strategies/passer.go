@@ -118,14 +118,7 @@ func (p *Passer) watch(ctx context.Context, live LiveFunc, hand func(fd int, fro
 	p.mu.Lock()
 	p.hand = hand
 	p.mu.Unlock()
-	for ctx.Err() == nil {
-		_, changed := live()
-		p.rescue(live, hand)
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-	}
+	live.Follow(ctx, func([]int) { p.rescue(live, hand) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, l := range p.lanes {

@@ -145,6 +145,19 @@ type Config struct {
 // change.
 type LiveFunc func() (slots []int, changed <-chan struct{})
 
+// Follow calls f with the slots, and again whenever they change, until ctx is
+// done.
+func (live LiveFunc) Follow(ctx context.Context, f func(slots []int)) {
+	for ctx.Err() == nil {
+		slots, changed := live()
+		f(slots)
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+}
+
 // FrontHeader carries [Config].FrontSecret from a proxy that the master started.
 const FrontHeader = "X-Samedoor-Front"
 

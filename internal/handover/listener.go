@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/samedoor/samedoor/strategies"
 )
 
 // A Listener receives the connections that other processes hand over, for an
@@ -96,14 +98,8 @@ func (l *Listener) receive(lane *net.UnixConn) {
 
 // received makes a connection of a message. On error nothing is left open.
 func received(b, oob []byte, flags int) (*Conn, error) {
-	var fds []int
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	for i := range msgs {
-		if got, err := unix.ParseUnixRights(&msgs[i]); err == nil {
-			fds = append(fds, got...)
-		}
-	}
-	if err != nil || len(fds) != 1 || flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+	fds := strategies.Rights(oob)
+	if len(fds) != 1 || flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		for _, fd := range fds {
 			unix.Close(fd)
 		}

@@ -90,16 +90,11 @@ func (s *kernel) Front(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { s.passer.Rescue(ctx, s.live, s.Hash) })
 	running.Go(func() { cancel(s.passer.Cover(ctx, s.files, s.live, s.Hash)) })
-	for ctx.Err() == nil {
-		_, changed := s.live()
+	s.Live.Follow(ctx, func([]int) {
 		if err := s.choose(); err != nil {
 			cancel(err)
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-	}
+	})
 	running.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
