@@ -68,6 +68,9 @@ func (r *rig) answer(fd int) string {
 	r.t.Helper()
 	b := make([]byte, 100)
 	n, err := unix.Read(fd, b)
+	for err == unix.EINTR { // a signal ends a read that has a time limit
+		n, err = unix.Read(fd, b)
+	}
 	if err != nil || n == 0 {
 		r.t.Fatalf("a connection was lost: %d, %v", n, err)
 	}
