@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"html/template"
 	"io/fs"
 	"maps"
 	"mime"
@@ -15,12 +14,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 )
-
-//go:embed page.html
-var pageSource string
 
 //go:embed static
 var static embed.FS
@@ -30,16 +27,21 @@ var static embed.FS
 //go:embed node_modules/socket.io-client/dist/socket.io.esm.min.js
 var client []byte
 
-var page = template.Must(template.New("page").Parse(pageSource))
-
 // An asset is kept as it is sent: plain, compressed, and with its version.
 type asset struct {
-	kind, etag  string
-	plain, gzip []byte // gzip is nil where it would not help
+	kind, etag string
+	plain      []byte
+	gzip       func() []byte // made when it is first asked for; it returns nil where it would not help
 }
 
-// assets returns all files under /static by their path below it.
-func assets() map[string]asset {
+// files are all under /static, by their path below it. They are read once for
+// all sites of a process.
+type files struct {
+	asset map[string]asset
+	base  string // path of this binary's: it changes when one of them does, so what is below it may be kept for ever
+}
+
+var assets = sync.OnceValue(func() files {
 	all := map[string]asset{"socket.io.esm.min.js": newAsset("socket.io.esm.min.js", client)}
 	err := fs.WalkDir(static, "static", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -52,8 +54,12 @@ func assets() map[string]asset {
 	if err != nil {
 		panic(err) // embedded: it can't
 	}
-	return all
-}
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		sum.Write([]byte(name + all[name].etag))
+	}
+	return files{all, "/static/v-" + hex.EncodeToString(sum.Sum(nil)[:6]) + "/"} // modules name one another relatively
+})
 
 func newAsset(name string, b []byte) asset {
 	sum := sha256.Sum256(b)
@@ -61,37 +67,30 @@ func newAsset(name string, b []byte) asset {
 	if path.Ext(name) == ".js" { // the machine's own table may say otherwise
 		a.kind = "text/javascript; charset=utf-8"
 	}
-	var z bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&z, gzip.BestCompression)
-	_, _ = w.Write(b) // to memory
-	_ = w.Close()
-	if z.Len() < len(b)*9/10 {
-		a.gzip = z.Bytes()
-	}
+	a.gzip = sync.OnceValue(func() []byte {
+		var z bytes.Buffer
+		w, _ := gzip.NewWriterLevel(&z, gzip.BestCompression)
+		_, _ = w.Write(b) // to memory
+		_ = w.Close()
+		if z.Len() < len(b)*9/10 {
+			return z.Bytes()
+		}
+		return nil
+	})
 	return a
-}
-
-// base is the path of this binary's files: it changes when one of them does, so
-// what is below it may be kept for ever. Modules name one another relatively.
-func base(all map[string]asset) string {
-	sum := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		sum.Write([]byte(name + all[name].etag))
-	}
-	return "/static/v-" + hex.EncodeToString(sum.Sum(nil)[:6]) + "/"
 }
 
 var imports = regexp.MustCompile(`(?m)^(?:import|export)\b[^;"]*"(\.\.?/[\w./-]+)"`)
 
 // modules returns what a module imports, directly or not, without itself: the
 // page names them, else a browser would find them one behind the other.
-func modules(all map[string]asset, name string) []string {
+func (f files) modules(name string) []string {
 	found := []string{name}
 	for i := 0; i < len(found); i++ {
 		if strings.HasSuffix(found[i], ".min.js") {
 			continue // one file by design
 		}
-		for _, m := range imports.FindAllSubmatch(all[found[i]].plain, -1) {
+		for _, m := range imports.FindAllSubmatch(f.asset[found[i]].plain, -1) {
 			if to := path.Join(path.Dir(found[i]), string(m[1])); !slices.Contains(found, to) {
 				found = append(found, to)
 			}
@@ -100,8 +99,8 @@ func modules(all map[string]asset, name string) []string {
 	return found[1:]
 }
 
-func serveAssets(all map[string]asset) gin.HandlerFunc {
-	ours := strings.TrimPrefix(base(all), "/static")
+func (f files) serve() gin.HandlerFunc {
+	ours := strings.TrimPrefix(f.base, "/static")
 	return func(c *gin.Context) {
 		file, kept := strings.CutPrefix(c.Param("file"), ours)
 		if !kept {
@@ -112,7 +111,7 @@ func serveAssets(all map[string]asset) gin.HandlerFunc {
 				file = rest
 			}
 		}
-		a, ok := all[file]
+		a, ok := f.asset[file]
 		if !ok {
 			c.String(http.StatusNotFound, "no such file\n")
 			return
@@ -128,11 +127,13 @@ func serveAssets(all map[string]asset) gin.HandlerFunc {
 			c.Status(http.StatusNotModified)
 			return
 		}
-		body := a.plain
-		if a.gzip != nil && strings.Contains(c.GetHeader("Accept-Encoding"), "gzip") {
-			h.Set("Content-Encoding", "gzip")
-			body = a.gzip
+		if strings.Contains(c.GetHeader("Accept-Encoding"), "gzip") {
+			if z := a.gzip(); z != nil {
+				h.Set("Content-Encoding", "gzip")
+				c.Data(http.StatusOK, a.kind, z)
+				return
+			}
 		}
-		c.Data(http.StatusOK, a.kind, body)
+		c.Data(http.StatusOK, a.kind, a.plain)
 	}
 }

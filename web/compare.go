@@ -1,11 +1,8 @@
 package web
 
 import (
-	"bytes"
 	"crypto/subtle"
-	_ "embed"
 	"errors"
-	"html/template"
 	"log/slog"
 	"net"
 	"net/http"
@@ -14,11 +11,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 )
-
-//go:embed compare.html
-var compareSource string
-
-var comparePage = template.Must(template.New("compare").Parse(compareSource))
 
 // Compare is the page of `samedoor compare`, which runs a handshake through
 // several clusters. Functions tell it what only the comparison knows.
@@ -85,8 +77,8 @@ func (s *Compare) Handler() http.Handler {
 	r.Use(harden(s.policy), s.known)
 	get := func(path string, h gin.HandlerFunc) { r.GET(path, h); r.HEAD(path, h) }
 	get("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/compare") })
-	all := assets()
-	get("/compare", s.page(base(all), modules(all, "compare/main.js")))
+	show := show("compare.html", "compare/main.js", s.Log)
+	get("/compare", func(c *gin.Context) { show(c, s.page()) })
 	get("/compare/state", func(c *gin.Context) { c.JSON(http.StatusOK, s.State()) })
 	get("/compare/results.json", s.results(func(r CompareResults) (string, []byte, error) {
 		b, err := r.JSON()
@@ -95,7 +87,7 @@ func (s *Compare) Handler() http.Handler {
 	get("/compare/results.svg", s.results(func(r CompareResults) (string, []byte, error) { return "image/svg+xml", r.SVG(), nil }))
 	r.POST("/compare/run", s.ours, s.start)
 	r.POST("/compare/stop", s.ours, func(c *gin.Context) { s.Stop(); c.JSON(http.StatusAccepted, gin.H{"ok": true}) })
-	get("/static/*file", serveAssets(all))
+	get("/static/*file", assets().serve())
 	get("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok") })
 	r.NoRoute(func(c *gin.Context) { c.String(http.StatusNotFound, "nothing here: the page is at /compare\n") })
 	return r
@@ -148,19 +140,11 @@ func (s *Compare) ours(c *gin.Context) {
 	c.AbortWithStatusJSON(http.StatusForbidden, gin.H{"ok": false, "error": why})
 }
 
-func (s *Compare) page(base string, modules []string) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		var b bytes.Buffer
-		err := comparePage.Execute(&b, map[string]any{
-			"Base": base, "Modules": modules, "Workers": s.Workers, "Clients": s.Clients, "Token": s.Token, "Strategies": s.State().Strategies,
-			"Tall": 20*min(s.Workers, 8) + 16, // of a drawing (static/compare/lane.js), whose place is kept
-		})
-		if err != nil {
-			s.Log.Error("the page could not be rendered", "error", err)
-			c.String(http.StatusInternalServerError, "the page could not be rendered\n")
-			return
-		}
-		c.Data(http.StatusOK, "text/html; charset=utf-8", b.Bytes())
+// page is what compare.html is told.
+func (s *Compare) page() map[string]any {
+	return map[string]any{
+		"Workers": s.Workers, "Clients": s.Clients, "Token": s.Token, "Strategies": s.State().Strategies,
+		"Tall": 20*min(s.Workers, 8) + 16, // of a drawing (static/compare/lane.js), whose place is kept
 	}
 }
 

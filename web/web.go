@@ -3,7 +3,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
@@ -45,9 +44,9 @@ func (s *Site) Handler() http.Handler {
 	pages := r.Group("/", hardened)
 	get := func(path string, h gin.HandlerFunc) { pages.GET(path, h); pages.HEAD(path, h) }
 	get("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/page") })
-	all := assets()
-	get("/page", s.page(base(all), modules(all, "main.js")))
-	get("/static/*file", serveAssets(all))
+	show := show("page.html", "main.js", s.Log)
+	get("/page", func(c *gin.Context) { show(c, s.page(c.Request)) })
+	get("/static/*file", assets().serve())
 	get("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok") })
 	get("/readyz", s.ready)
 	share := func(h gin.HandlerFunc) gin.HandlerFunc {
@@ -75,26 +74,16 @@ func (s *Site) policy(r *http.Request) string {
 	return contentPolicy(connect)
 }
 
-func (s *Site) page(base string, modules []string) gin.HandlerFunc {
-	return func(c *gin.Context) { s.render(c, base, modules) }
-}
-
-func (s *Site) render(c *gin.Context, base string, modules []string) {
-	p := s.Page(c.Request)
-	var b bytes.Buffer
-	err := page.Execute(&b, map[string]any{
-		"Base": base, "Modules": modules, "Lanes": make([]struct{}, min(s.Workers(), lanes)),
+// page is what page.html is told.
+func (s *Site) page(r *http.Request) map[string]any {
+	p := s.Page(r)
+	return map[string]any{
+		"Lanes":    make([]struct{}, min(s.Workers(), lanes)),
 		"Strategy": s.Strategy.Name, "Doc": s.Strategy.Doc, "Tradeoffs": s.Strategy.Tradeoffs,
 		"Workers": s.Workers(), "WorkerPort": s.WorkerPort,
 		"URL": p.URL, "Slot": p.Slot, "Answered": s.Slot,
-		"DemoToken": s.DemoToken(c.Request),
-	})
-	if err != nil {
-		s.Log.Error("the page could not be rendered", "error", err)
-		c.String(http.StatusInternalServerError, "the page could not be rendered\n")
-		return
+		"DemoToken": s.DemoToken(r),
 	}
-	c.Data(http.StatusOK, "text/html; charset=utf-8", b.Bytes())
 }
 
 func (s *Site) ready(c *gin.Context) {
