@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -54,6 +55,8 @@ type cli struct {
 	Scale   scaleCmd   `cmd:"" help:"Change the number of workers of a cluster that runs."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
+	PrintVersion versionFlag `name:"version" hidden:"" env:"-" help:"As samedoor version does."`
+
 	Bench  laterCmd `cmd:"" hidden:"" passthrough:""`
 	Config laterCmd `cmd:"" hidden:"" passthrough:""`
 }
@@ -88,10 +91,17 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if exited != nil { // --help was printed
 		return nil
 	}
+	if err != nil && len(args) > 0 && !strings.HasPrefix(args[0], "-") && !isCommand(k, args[0]) {
+		return usage("there is no command %s: samedoor --help lists them", args[0])
+	}
 	if err != nil {
 		return usage("%w (samedoor COMMAND --help lists its flags)", err)
 	}
 	return ctx.Run()
+}
+
+func isCommand(k *kong.Kong, name string) bool {
+	return slices.ContainsFunc(k.Model.Children, func(n *kong.Node) bool { return n.Name == name })
 }
 
 // describe is a flag's line in the help: what it does, its default, its variable.
