@@ -6,6 +6,14 @@ import (
 	"slices"
 )
 
+// An Estimate is how many workers there seem to be.
+type Estimate struct {
+	About int    `json:"about"`
+	Low   int    `json:"low"`
+	High  int    `json:"high"` // 0: open
+	How   string `json:"how"`  // round robin, connections, share
+}
+
 // estimate tells the number of workers from follow-ups of one session, made
 // one after the other, and from others made at random. With n workers one in
 // n reaches the owner; at regular distances that is a round robin, and exact.
