@@ -15,8 +15,8 @@ import (
 // client, as a [PickFunc] does, and may look at what the client has sent so
 // far. It is asked with an empty head first, before anything is read, and again
 // with a longer one each time it returns false. With last set there will be no
-// longer one (it is [MaxHead] bytes long, or too many clients are slow), and it
-// must choose.
+// longer one (it is [MaxHead] bytes long, the client has ended its side, or too
+// many clients are slow), and it must choose.
 //
 // What a client sends is its own invention: head is to be checked like any
 // input. It is valid during the call only, and calls do not overlap.
@@ -104,7 +104,7 @@ func (k *peeker) hand(fd int, from netip.Addr) {
 	case err != nil || n == 0: // the client has left
 		unix.Close(fd)
 		return
-	case k.choose(fd, from, buf[:n], n == MaxHead):
+	case k.choose(fd, from, buf[:n], n == MaxHead), ended(fd) && k.choose(fd, from, buf[:n], true):
 		return
 	}
 	_ = unix.SetNonblock(fd, true) // which takes it into the runtime's poller
@@ -182,7 +182,7 @@ func (k *peeker) again(fd int, from netip.Addr, last bool) (n int, done bool) {
 	if err != nil {
 		return n, true
 	}
-	if k.choose(own, from, buf[:n], last || n == MaxHead) {
+	if k.choose(own, from, buf[:n], last || n == MaxHead || ended(fd)) {
 		return n, true
 	}
 	unix.Close(own)
@@ -191,6 +191,14 @@ func (k *peeker) again(fd int, from netip.Addr, last bool) (n int, done bool) {
 
 // tooSlow is what a client gets that does not end the line it began.
 const tooSlow = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+// ended tells whether the client has ended its side: no more will come. What it
+// has sent hides that from look.
+func ended(fd int) bool {
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n > 0
+}
 
 // look reads what has arrived on fd, and leaves it there.
 func look(fd int, buf *[MaxHead]byte) (n int, err error) {

@@ -107,6 +107,22 @@ func TestPeekLimits(t *testing.T) {
 	}
 }
 
+// TestPeekHalfClosed: who ends its side before its line waits for no deadline,
+// be it at once or later: a worker says what is wrong with what there is.
+func TestPeekHalfClosed(t *testing.T) {
+	r := newPeekRig(t, 2, time.Hour, 8)
+	r.workAll()
+	for _, pause := range []time.Duration{0, 50 * time.Millisecond} {
+		c := r.dial("127.0.0.1")
+		send(t, c, "half a li")
+		time.Sleep(pause)
+		if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		answered(t, c, "slot 0 read 9: half a li")
+	}
+}
+
 // TestPeekLongHead sends more than is looked at: the last look decides, and the
 // worker reads it all.
 func TestPeekLongHead(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/samedoor/samedoor/socketio/internal/ws"
@@ -63,25 +64,38 @@ func (e *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 type query struct{ eio, transport, sid string }
 
-// parseQuery finds the three parameters without making a map of them all.
+// parseQuery finds the three parameters without making a map of them all. It
+// reads them as [url.URL.Query] does, of each the first: whoever stands in front
+// of the server finds the same.
 func parseQuery(r *http.Request) (q query) {
+	var eio, transport, sid bool // have been found
 	for raw := r.URL.RawQuery; raw != ""; {
 		var pair string
 		pair, raw, _ = cut(raw, '&')
 		k, v, _ := cut(pair, '=')
+		if strings.ContainsAny(k, "%+") {
+			var err error
+			if k, err = url.QueryUnescape(k); err != nil {
+				continue
+			}
+		}
 		var to *string
+		var found *bool
 		switch k {
 		case "EIO":
-			to = &q.eio
+			to, found = &q.eio, &eio
 		case "transport":
-			to = &q.transport
+			to, found = &q.transport, &transport
 		case "sid":
-			to = &q.sid
+			to, found = &q.sid, &sid
 		default:
 			continue
 		}
-		if u, err := url.QueryUnescape(v); err == nil && *to == "" {
-			*to = u
+		if *found || strings.Contains(pair, ";") {
+			continue
+		}
+		if u, err := url.QueryUnescape(v); err == nil {
+			*to, *found = u, true
 		}
 	}
 	return q
