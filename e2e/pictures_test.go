@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,10 +14,7 @@ import (
 
 // The README's pictures, taken from real runs: `make screenshots`.
 func TestPictures(t *testing.T) {
-	dir := os.Getenv("PICTURES")
-	if dir == "" {
-		t.Skip("PICTURES names no folder")
-	}
+	dir := folder(t, "PICTURES")
 	look := playwright.BrowserNewContextOptions{
 		Viewport:          &playwright.Size{Width: 1280, Height: 900},
 		DeviceScaleFactor: playwright.Float(1.5),
@@ -46,9 +42,7 @@ func TestPictures(t *testing.T) {
 	t.Run("compare", func(t *testing.T) {
 		pwtest.Browser(t)
 		v := visit(t, clustertest.Compare(t, nil), 1, "/compare", look)
-		v.shake()
-		v.must(v.button("Run 20 clients").Click())
-		v.must(v.expect(v.GetByTestId("verdict"), time.Minute).ToContainText("all 20"))
+		v.compare()
 		v.must(v.Mouse().Move(1, 1))
 		v.picture(filepath.Join(dir, "compare.png"), ".strat:nth-child(4)")
 	})

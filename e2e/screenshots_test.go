@@ -10,46 +10,67 @@ import (
 
 	"github.com/playwright-community/playwright-go"
 
+	"github.com/samedoor/samedoor/e2e/pwtest"
 	"github.com/samedoor/samedoor/internal/clustertest"
 )
 
-// Pictures of the page to look at: SCREENSHOTS=folder go test -run Screenshots ./e2e
-func TestScreenshots(t *testing.T) {
-	dir := os.Getenv("SCREENSHOTS")
+// Pictures of the pages to look at: SCREENSHOTS=folder go test -run Screenshots ./e2e
+
+// A look is a window's, and names the pictures taken in it.
+type look struct {
+	name   string
+	size   playwright.Size
+	scheme *playwright.ColorScheme
+}
+
+var looks = []look{
+	{"light", playwright.Size{Width: 1280, Height: 800}, playwright.ColorSchemeLight},
+	{"dark", playwright.Size{Width: 1280, Height: 800}, playwright.ColorSchemeDark},
+	{"tablet", playwright.Size{Width: 768, Height: 1024}, playwright.ColorSchemeLight},
+	{"phone", playwright.Size{Width: 390, Height: 844}, playwright.ColorSchemeLight},
+	{"phone-dark", playwright.Size{Width: 390, Height: 844}, playwright.ColorSchemeDark},
+	{"wide", playwright.Size{Width: 1920, Height: 1080}, playwright.ColorSchemeLight},
+	{"4k", playwright.Size{Width: 3840, Height: 2160}, playwright.ColorSchemeLight},
+	{"320px", playwright.Size{Width: 320, Height: 568}, playwright.ColorSchemeLight},
+}
+
+func (l look) window() playwright.BrowserNewContextOptions {
+	return playwright.BrowserNewContextOptions{Viewport: &l.size, ColorScheme: l.scheme}
+}
+
+// folder is where a test puts its pictures; one that is given none is skipped.
+func folder(t *testing.T, variable string) string {
+	t.Helper()
+	dir := os.Getenv(variable)
 	if dir == "" {
-		t.Skip("SCREENSHOTS names no folder")
+		t.Skip(variable + " names no folder")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	looks := []struct {
-		name   string
-		size   playwright.Size
-		scheme *playwright.ColorScheme
-	}{
-		{"light", playwright.Size{Width: 1280, Height: 800}, playwright.ColorSchemeLight},
-		{"dark", playwright.Size{Width: 1280, Height: 800}, playwright.ColorSchemeDark},
-		{"tablet", playwright.Size{Width: 768, Height: 1024}, playwright.ColorSchemeLight},
-		{"phone", playwright.Size{Width: 390, Height: 844}, playwright.ColorSchemeLight},
-		{"phone-dark", playwright.Size{Width: 390, Height: 844}, playwright.ColorSchemeDark},
-		{"wide", playwright.Size{Width: 1920, Height: 1080}, playwright.ColorSchemeLight},
-		{"4k", playwright.Size{Width: 3840, Height: 2160}, playwright.ColorSchemeLight},
-		{"320px", playwright.Size{Width: 320, Height: 568}, playwright.ColorSchemeLight},
-	}
+	return dir
+}
+
+// shot takes the whole page.
+func (v *visitor) shot(dir, name string) {
+	v.t.Helper()
+	_, err := v.Evaluate("scrollTo(0, 0)")
+	v.must(err)
+	time.Sleep(700 * time.Millisecond) // doors swing
+	file := filepath.Join(dir, name+".png")
+	_, err = v.Screenshot(playwright.PageScreenshotOptions{Path: &file, FullPage: playwright.Bool(true)})
+	v.must(err)
+}
+
+func TestScreenshots(t *testing.T) {
+	dir := folder(t, "SCREENSHOTS")
 	master, none, redis := start(t, "master"), start(t, "none"), start(t, "redis")
 	for i, look := range looks {
 		t.Run(look.name, func(t *testing.T) {
 			see := func(c *clustertest.Cluster) *visitor {
-				return visit(t, c, i+1, "/page#"+look.name, playwright.BrowserNewContextOptions{Viewport: &look.size, ColorScheme: look.scheme})
+				return visit(t, c, i+1, "/page#"+look.name, look.window())
 			}
-			shot := func(v *visitor, name string) {
-				_, err := v.Evaluate("scrollTo(0, 0)")
-				v.must(err)
-				time.Sleep(700 * time.Millisecond) // doors swing
-				file := filepath.Join(dir, name+"-"+look.name+".png")
-				_, err = v.Screenshot(playwright.PageScreenshotOptions{Path: &file, FullPage: playwright.Bool(true)})
-				v.must(err)
-			}
+			shot := func(v *visitor, name string) { v.shot(dir, name+"-"+look.name) }
 
 			v := see(master)
 			shot(v, "idle")
@@ -106,5 +127,17 @@ func TestScreenshots(t *testing.T) {
 			v.connect()
 			shot(v, "forwarded")
 		})
+	}
+}
+
+func TestScreenshotsCompare(t *testing.T) {
+	dir := folder(t, "SCREENSHOTS")
+	pwtest.Browser(t)
+	c := clustertest.Compare(t, nil)
+	for i, look := range looks {
+		v := visit(t, c, i+1, "/compare", look.window())
+		v.shot(dir, "compare-idle-"+look.name)
+		v.compare()
+		v.shot(dir, "compare-ran-"+look.name)
 	}
 }
