@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -60,8 +61,8 @@ func (f *shared) check(slots int) (strategies.Info, strategies.PickFunc, error) 
 		return info, nil, usage("unknown engine %q: choose %s", f.Engine, strings.Join(worker.Engines, " or "))
 	case f.Log != "text" && f.Log != "json":
 		return info, nil, usage("unknown log format %q: choose text or json", f.Log)
-	case f.Rate < 0:
-		return info, nil, usage("--rate %g is negative: 0 sets no limit", f.Rate)
+	case !(f.Rate >= 0 && f.Rate <= math.MaxInt32): // nor NaN
+		return info, nil, usage("--rate %g is no number of messages a second: 0 sets no limit", f.Rate)
 	case f.WorkerPort < 1 || f.WorkerPort+slots-1 > 65535:
 		return info, nil, usage("--worker-port %d: there are no %d ports from there up to 65535", f.WorkerPort, slots)
 	}

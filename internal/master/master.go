@@ -52,7 +52,7 @@ type Config struct {
 type Master struct {
 	Config
 	log      *slog.Logger
-	dir      string
+	dir      *runDir
 	boot     control.Boot // what all workers are told
 	strategy strategies.Strategy
 	public   netip.AddrPort
@@ -84,7 +84,7 @@ func Run(ctx context.Context, c Config, reload <-chan os.Signal, out io.Writer, 
 	if err := m.open(); err != nil {
 		return worker.StartError{Err: err}
 	}
-	defer os.RemoveAll(m.dir)
+	defer m.dir.remove()
 	url, closeBus, err := m.openBus(ctx)
 	if err != nil {
 		return worker.StartError{Err: err}
@@ -123,16 +123,11 @@ func Run(ctx context.Context, c Config, reload <-chan os.Signal, out io.Writer, 
 
 // open makes this run's private directory and what follows from the Config.
 func (m *Master) open() (err error) {
-	// The path of a unix socket may have some 100 characters.
-	base := os.TempDir()
-	if len(base) > 60 {
-		base = "/tmp"
-	}
-	if m.dir, err = os.MkdirTemp(base, "samedoor-"); err != nil {
-		return fmt.Errorf("make a directory for this run: %w", err)
+	if m.dir, err = makeRunDir(); err != nil {
+		return err
 	}
 	m.boot = control.Boot{
-		Strategy: m.Strategy.Name, Engine: m.Engine, Addr: m.Addr, Host: worker.RandomName(), WorkerPort: m.WorkerPort, Dir: m.dir,
+		Strategy: m.Strategy.Name, Engine: m.Engine, Addr: m.Addr, Host: worker.RandomName(), WorkerPort: m.WorkerPort, Dir: m.dir.path,
 		Strict: m.Strict, Hash: m.Hash, NginxMethod: m.NginxMethod, FrontSecret: rand.Text(), Secret: rand.Text(),
 		Origins: m.Origins, TrustProxies: m.TrustProxies, Rate: m.Rate, LogFormat: m.LogFormat,
 	}
@@ -165,7 +160,7 @@ func (m *Master) openSockets() (err error) {
 	}
 	c := strategies.Config{
 		Addr: m.Addr, WorkerPort: m.WorkerPort, Strict: m.Strict, Hash: m.HashFunc, NginxMethod: m.NginxMethod,
-		FrontSecret: m.boot.FrontSecret, Proxies: proxies, Dir: m.dir, Live: m.live, Serving: m.serving,
+		FrontSecret: m.boot.FrontSecret, Proxies: proxies, Dir: m.dir.path, Live: m.live, Serving: m.serving,
 		Load: m.loads.of, Owner: m.owner, Log: m.log,
 	}
 	if m.tls != nil {
@@ -182,6 +177,9 @@ func (m *Master) openSockets() (err error) {
 		return fmt.Errorf("%w: stop what listens there, or choose another with %s", used, flag)
 	}
 	if op := new(net.OpError); errors.As(err, &op) {
+		if errors.Is(op, os.ErrPermission) {
+			return fmt.Errorf("%w: ports below 1024 are root's; choose a higher one, or allow them by setcap cap_net_bind_service=+ep on this program's file", err)
+		}
 		return fmt.Errorf("%w: choose an address of this machine with --addr", err)
 	}
 	if err != nil {

@@ -129,7 +129,9 @@ func (m *Master) replaceAll(ctx context.Context) {
 			}
 		}
 		if !m.replace(ctx, s) {
-			m.log.Error("reload stopped: the new worker is not ready", "slot", s.index)
+			if ctx.Err() == nil {
+				m.log.Error("reload stopped: the new worker is not ready", "slot", s.index)
+			}
 			return
 		}
 	}
