@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/samedoor/samedoor/internal/cert"
+	"github.com/samedoor/samedoor/internal/engines"
 	"github.com/samedoor/samedoor/internal/worker"
 	"github.com/samedoor/samedoor/strategies"
 )
@@ -57,8 +58,8 @@ func (f *shared) check(slots int) (strategies.Info, strategies.PickFunc, error) 
 		return info, nil, usage("--nginx-method goes with --strategy nginx, not %s: drop one of them", info.Name)
 	case f.PeerAddr != "" && f.Redis == "":
 		return info, nil, usage("--peer-addr needs --redis: other hosts learn of it there")
-	case !slices.Contains(worker.Engines, f.Engine):
-		return info, nil, usage("unknown engine %q: choose %s", f.Engine, strings.Join(worker.Engines, " or "))
+	case !slices.Contains(engines.Names, f.Engine):
+		return info, nil, usage("unknown engine %q: choose %s", f.Engine, strings.Join(engines.Names, " or "))
 	case f.Log != "text" && f.Log != "json":
 		return info, nil, usage("unknown log format %q: choose text or json", f.Log)
 	case !(f.Rate >= 0 && f.Rate <= math.MaxInt32): // nor NaN

@@ -4,6 +4,7 @@
 package control
 
 import (
+	"crypto/subtle"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -206,3 +207,9 @@ func (c *Conn) Receive() (m Message, err error) {
 
 // Close ends the conversation.
 func (c *Conn) Close() error { return c.c.Close() }
+
+// SameSecret tells whether a secret of Boot was shown, in a time that tells
+// nothing of it. Nobody can show an empty one.
+func SameSecret(shown, secret string) bool {
+	return shown != "" && subtle.ConstantTimeCompare([]byte(shown), []byte(secret)) == 1
+}

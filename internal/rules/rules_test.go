@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -69,8 +68,8 @@ func TestImports(t *testing.T) {
 				why = "doctor and bench judge from outside"
 			case in(p.ImportPath, "socketio") && ours && !in(i, "socketio"):
 				why = "socketio is for anyone's program"
-			case strings.Contains(i, "zishang520/") && !slices.Contains([]string{module + "internal/chat", module + "internal/worker"}, p.ImportPath):
-				why = "the Socket.IO library is to be replaced: internal/chat and internal/worker only"
+			case strings.Contains(i, "zishang520/") && p.ImportPath != module+"internal/engines":
+				why = "the Socket.IO library is there to compare with: internal/engines only"
 			case in(i, "internal/clustertest"):
 				if !in(p.ImportPath, "strategies/strategytest") && !in(p.ImportPath, "e2e") && !in(p.ImportPath, "internal/clustertest") {
 					why = "a helper of tests"

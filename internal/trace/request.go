@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A Request records one request while it is served. Make it with Begin, give
-// its Writer to the handler, then call End.
+// A Request records one request while it is served. Make it with
+// [Recorder.Begin], give its Writer to the handler, then call End.
 type Request struct {
 	ring  *Ring
 	begun time.Time
@@ -27,9 +27,7 @@ type Request struct {
 	pending []Entry // what was recorded before that
 }
 
-// Begin starts recording r, of session sid ("" at the open request), at the
-// worker in slot. It replaces r.Body by one that counts.
-func Begin(ring *Ring, w http.ResponseWriter, r *http.Request, slot int, sid string) *Request {
+func begin(ring *Ring, w http.ResponseWriter, r *http.Request, slot int, sid string) *Request {
 	now := time.Now()
 	t := &Request{ring: ring, begun: now, sid: sid, e: Entry{
 		At: now.UnixMilli(), Method: Known(r.Method, http.MethodGet, http.MethodPost, http.MethodOptions), Slot: slot, Step: "poll",
@@ -77,9 +75,9 @@ func (t *Request) SetSID(sid string) {
 	t.pending = nil
 }
 
-// Owner tells the slot that the sid names, Via the slot that forwarded.
+// Owner tells the slot that the sid names, via the slot that forwarded.
 func (t *Request) Owner(slot int) { t.e.Owner = &slot }
-func (t *Request) Via(slot int)   { t.e.Via = &slot }
+func (t *Request) via(slot int)   { t.e.Via = &slot }
 
 // End records the request, unless it became a WebSocket: that was recorded
 // when its handshake was answered, and is again when it closes.

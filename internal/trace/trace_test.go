@@ -49,7 +49,7 @@ func record(t *testing.T, target, body, sid string, h http.HandlerFunc) []Entry 
 		method = "POST"
 	}
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	rec := Begin(ring, httptest.NewRecorder(), r, 2, sid)
+	rec := begin(ring, httptest.NewRecorder(), r, 2, sid)
 	rec.Owner(1)
 	h(rec.Writer(), r)
 	rec.End()
@@ -95,7 +95,7 @@ func TestRequests(t *testing.T) {
 func TestOpenIsFoundByTheSIDItMade(t *testing.T) {
 	ring := NewRing(10)
 	r := httptest.NewRequest("GET", "/?transport=polling", nil)
-	rec := Begin(ring, httptest.NewRecorder(), r, 2, "")
+	rec := begin(ring, httptest.NewRecorder(), r, 2, "")
 	io.WriteString(rec.Writer(), "0{}")
 	rec.SetSID("2.x")
 	rec.End()
@@ -112,7 +112,7 @@ func TestWebSocket(t *testing.T) {
 		done := make(chan struct{})
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			defer close(done)
-			rec := Begin(ring, w, r, 2, sid)
+			rec := begin(ring, w, r, 2, sid)
 			defer rec.End()
 			up := websocket.Upgrader{}
 			c, err := up.Upgrade(rec.Writer(), r, nil)

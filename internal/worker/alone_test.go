@@ -19,6 +19,7 @@ import (
 
 	"github.com/samedoor/samedoor/internal/cert"
 	"github.com/samedoor/samedoor/internal/cert/certtest"
+	"github.com/samedoor/samedoor/internal/engines"
 	"github.com/samedoor/samedoor/strategies"
 )
 
@@ -40,7 +41,7 @@ func TestAloneTLS(t *testing.T) {
 	go func() {
 		ended <- Alone(ctx, AloneConfig{
 			Info:   strategies.Info{Name: "plain", New: func(strategies.Config) strategies.Strategy { return plain{} }},
-			Listen: "127.0.0.1:0", WorkerPort: 3131, Engine: Native, Hash: "rendezvous",
+			Listen: "127.0.0.1:0", WorkerPort: 3131, Engine: engines.Native, Hash: "rendezvous",
 			TrustProxies: []string{"127.0.0.1"}, TLS: cert.Files{Cert: certFile, Key: keyFile},
 		}, slog.New(slog.NewTextHandler(log, nil)))
 	}()

@@ -1,34 +1,42 @@
 package worker
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"time"
 
-	"github.com/samedoor/samedoor/internal/handover"
+	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/forward"
 	"github.com/samedoor/samedoor/strategies"
 )
 
 // fromClients prepares a request that comes from outside: who the client
 // truly is, and none of the headers that workers use among themselves.
 func (w *Worker) fromClients(next http.Handler) http.Handler {
+	next = w.signed(next)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		boundBody(rw, r)
-		if c, ok := connOf(r.Context()).(*handover.Conn); ok && c.Claim() {
-			r = arrived(rw, r, c)
+		if in, ok := forward.Arrived(rw, r); ok {
+			r = in
 		} else {
 			r.RemoteAddr = w.trueClient(r)
 		}
-		for _, h := range []string{viaHeader, clientHeader, secretHeader, strategies.FrontHeader} {
-			r.Header.Del(h)
-		}
-		rw.Header().Set(workerHeader, strconv.Itoa(w.boot.Slot))
+		forward.Clean(r.Header)
+		r.Header.Del(strategies.FrontHeader)
 		if w.draining.Load() && r.Header.Get("Upgrade") == "" {
 			rw.Header().Set("Connection", "close") // the client's next request finds another worker
 		}
+		next.ServeHTTP(rw, r)
+	})
+}
+
+// signed has answers tell which worker they come from.
+func (w *Worker) signed(next http.Handler) http.Handler {
+	slot := strconv.Itoa(w.boot.Slot)
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set(forward.WorkerHeader, slot)
 		next.ServeHTTP(rw, r)
 	})
 }
@@ -49,7 +57,7 @@ func (w *Worker) trueClient(r *http.Request) string {
 	if err != nil {
 		return r.RemoteAddr
 	}
-	if secretsEqual(r.Header.Get(strategies.FrontHeader), w.boot.FrontSecret) {
+	if control.SameSecret(r.Header.Get(strategies.FrontHeader), w.boot.FrontSecret) {
 		if client := strategies.LastHop(r.Header); client.IsValid() {
 			return net.JoinHostPort(client.String(), "0")
 		}
@@ -65,54 +73,4 @@ func (w *Worker) trueClient(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return net.JoinHostPort(client.String(), "0")
-}
-
-// fromPeers prepares a request that another worker forwarded, on a listener
-// that only workers can use: a unix socket of this user, or TCP with a secret.
-func (w *Worker) fromPeers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.Context().Value(http.LocalAddrContextKey).(net.Addr).Network() != "unix" &&
-			!secretsEqual(r.Header.Get(secretHeader), w.boot.Secret) {
-			rw.Header().Set("Connection", "close") // idle connections of workers may stay, others not
-			http.Error(rw, "this address is for workers of the cluster", http.StatusForbidden)
-			return
-		}
-		switch r.URL.Path {
-		case statsPath:
-			writeJSON(rw, w.stats())
-			return
-		case tracePath:
-			since, _ := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64) // all, if a worker of another version asks
-			writeJSON(rw, w.ring.Of(r.URL.Query().Get("sid"), since))
-			return
-		case nudgePath:
-			w.engine.nudge(r.URL.Query().Get("sid"))
-			writeJSON(rw, nil)
-			return
-		}
-		via, err := strconv.Atoi(r.Header.Get(viaHeader))
-		if err != nil {
-			http.Error(rw, viaHeader+" is missing", http.StatusBadRequest)
-			return
-		}
-		r.RemoteAddr = r.Header.Get(clientHeader)
-		r.Header.Del(clientHeader)
-		r.Header.Del(secretHeader)
-		rw.Header().Set(workerHeader, strconv.Itoa(w.boot.Slot))
-		next.ServeHTTP(rw, forwardedBy(via, rw, r))
-	})
-}
-
-type viaKey struct{}
-
-// forwardedBy marks a request that another worker forwarded, and its answer.
-func forwardedBy(via int, rw http.ResponseWriter, r *http.Request) *http.Request {
-	rw.Header().Set(viaHeader, strconv.Itoa(via))
-	return r.WithContext(context.WithValue(r.Context(), viaKey{}, via))
-}
-
-// viaOf returns the slot of the worker that forwarded a request.
-func viaOf(ctx context.Context) (slot int, ok bool) {
-	slot, ok = ctx.Value(viaKey{}).(int)
-	return slot, ok
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/engines"
 )
 
 // tokenHeader carries the token that a page was served with.
@@ -37,7 +38,7 @@ func (w *Worker) demo() http.Handler {
 		slot, err := strconv.Atoi(r.URL.Query().Get("slot"))
 		slots := w.snapshot().Workers
 		refuse := func(status int, why string) {
-			drainBody(r)
+			engines.DrainBody(r)
 			writeStatus(rw, status, map[string]any{"ok": false, "error": why})
 		}
 		switch {
@@ -50,12 +51,12 @@ func (w *Worker) demo() http.Handler {
 			refuse(http.StatusForbidden, "Host "+strconv.Quote(r.Host)+" is not this cluster's: open the page by its address or as localhost")
 		case !w.samePage(r):
 			refuse(http.StatusForbidden, "Origin "+strconv.Quote(r.Header.Get("Origin"))+" is not this page's: use the buttons of /page")
-		case !secretsEqual(r.Header.Get(tokenHeader), w.boot.DemoToken):
+		case !control.SameSecret(r.Header.Get(tokenHeader), w.boot.DemoToken):
 			refuse(http.StatusForbidden, tokenHeader+" is not what the page was served with: reload the page")
 		case err != nil || slot < 0 || slot >= len(slots):
-			refuse(http.StatusBadRequest, "no such slot: choose 0 to "+itoa(len(slots)-1))
+			refuse(http.StatusBadRequest, "no such slot: choose 0 to "+strconv.Itoa(len(slots)-1))
 		case slots[slot].State == control.GivenUp:
-			refuse(http.StatusConflict, "slot "+itoa(slot)+" was given up, no worker is in it: restart the cluster")
+			refuse(http.StatusConflict, "slot "+strconv.Itoa(slot)+" was given up, no worker is in it: restart the cluster")
 		default:
 			w.obey(rw, r, control.Order{Do: do, Slot: slot})
 		}
@@ -66,7 +67,7 @@ func (w *Worker) demo() http.Handler {
 // may not live to do so afterwards.
 func (w *Worker) obey(rw http.ResponseWriter, r *http.Request, o control.Order) {
 	accepted := func() {
-		drainBody(r)
+		engines.DrainBody(r)
 		writeStatus(rw, http.StatusAccepted, map[string]any{"ok": true, "slot": o.Slot})
 	}
 	if o.Slot == w.boot.Slot {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,16 +13,26 @@ import (
 
 	"github.com/samedoor/samedoor/internal/bus"
 	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/forward"
 	"github.com/samedoor/samedoor/internal/trace"
 )
 
-// What workers ask one another, on the listeners where they take forwarded
-// requests.
+// What workers ask one another.
 const (
 	statsPath = "/-/stats"
 	tracePath = "/-/trace"
-	nudgePath = "/-/nudge"
 )
+
+// questions are answered to other workers alone.
+func (w *Worker) questions() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		statsPath: func(rw http.ResponseWriter, r *http.Request) { writeJSON(rw, w.stats()) },
+		tracePath: func(rw http.ResponseWriter, r *http.Request) {
+			since, _ := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64) // all, if a worker of another version asks
+			writeJSON(rw, w.record.Of(r.URL.Query().Get("sid"), since))
+		},
+	}
+}
 
 // stats are the numbers that only the worker itself knows, since it started.
 type stats struct {
@@ -36,8 +47,8 @@ type stats struct {
 
 func (w *Worker) stats() stats {
 	return stats{
-		ID: w.boot.ID, PID: pid, Sessions: w.engine.sessions(), Sockets: int(w.sockets.Load()),
-		Refused: w.refused.Load(), Forwarded: w.forwarded.Load(), Dropped: w.hub.Dropped(),
+		ID: w.boot.ID, PID: pid, Sessions: w.engine.Sessions(), Sockets: int(w.sockets.Load()),
+		Refused: w.refused.Load(), Forwarded: w.forward.Forwarded(), Dropped: w.hub.Dropped(),
 	}
 }
 
@@ -72,16 +83,16 @@ func (w *Worker) describe(ctx context.Context) any {
 		d.Workers = append(d.Workers, workerStatus{k, s.Sessions, s.Sockets, s.Refused, s.Forwarded, s.Dropped})
 		switch {
 		case err != nil && k.State == control.Ready:
-			d.Warnings = append(d.Warnings, "worker "+itoa(k.Slot)+" does not answer")
+			d.Warnings = append(d.Warnings, "worker "+strconv.Itoa(k.Slot)+" does not answer")
 		case k.State == control.GivenUp:
-			d.Warnings = append(d.Warnings, "worker "+itoa(k.Slot)+" died too often and was given up: restart the cluster once its cause is mended")
+			d.Warnings = append(d.Warnings, "worker "+strconv.Itoa(k.Slot)+" died too often and was given up: restart the cluster once its cause is mended")
 		}
 	}
 	add(known[w.boot.Slot], w.stats(), nil)
 	var mu sync.Mutex
-	w.eachPeer(ctx, func(o bus.Worker, to peer) {
+	w.forward.Others(ctx, func(o bus.Worker, ask forward.Ask) {
 		var s stats
-		err := w.peers.ask(ctx, to, statsPath, &s)
+		err := ask(statsPath, &s)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -104,14 +115,14 @@ func (w *Worker) describe(ctx context.Context) any {
 // collect gathers what all workers saw of a session since a time in
 // milliseconds since 1970.
 func (w *Worker) collect(ctx context.Context, sid string, since int64) []trace.Entry {
-	all := w.ring.Of(sid, since)
+	all := w.record.Of(sid, since)
 	if sid == "" {
 		return all
 	}
 	var mu sync.Mutex
-	w.eachPeer(ctx, func(_ bus.Worker, to peer) {
+	w.forward.Others(ctx, func(_ bus.Worker, ask forward.Ask) {
 		var theirs []trace.Entry
-		if w.peers.ask(ctx, to, tracePath+"?sid="+url.QueryEscape(sid)+"&since="+strconv.FormatInt(since, 10), &theirs) == nil {
+		if ask(tracePath+"?sid="+url.QueryEscape(sid)+"&since="+strconv.FormatInt(since, 10), &theirs) == nil {
 			mu.Lock()
 			defer mu.Unlock()
 			all = append(all, theirs...)
@@ -121,13 +132,28 @@ func (w *Worker) collect(ctx context.Context, sid string, since int64) []trace.E
 	return all
 }
 
-// eachPeer calls f for all other workers at once, and waits.
-func (w *Worker) eachPeer(ctx context.Context, f func(o bus.Worker, to peer)) {
-	var wg sync.WaitGroup
-	for o, to := range w.peers.all(ctx) {
-		wg.Go(func() { f(o, to) })
+// enough sessions that their spread is no accident.
+const enough = 20
+
+// crowded says which worker holds more than twice its share of the sessions (or,
+// of two workers, all of them): usually because its clients share an address.
+func crowded(workers []workerStatus) string {
+	live, total := 0, 0
+	var most workerStatus
+	for _, w := range workers {
+		if w.State == control.GivenUp {
+			continue
+		}
+		live++
+		total += w.Sessions
+		if w.Sessions > most.Sessions {
+			most = w
+		}
 	}
-	wg.Wait()
+	if live < 2 || total < enough || most.Sessions*live <= 2*total && most.Sessions < total {
+		return ""
+	}
+	return fmt.Sprintf("worker %d holds %d of %d sessions: clients that share an address, a proxy's or a NAT's, share a worker; see --trust-proxies, or choose --strategy sid or redis", most.Slot, most.Sessions, total)
 }
 
 func writeJSON(rw http.ResponseWriter, v any) {
@@ -137,7 +163,7 @@ func writeJSON(rw http.ResponseWriter, v any) {
 func writeStatus(rw http.ResponseWriter, status int, v any) {
 	b, _ := json.Marshal(v)
 	rw.Header().Set("Content-Type", "application/json")
-	rw.Header().Set("Content-Length", itoa(len(b)+1)) // whole once flushed
+	rw.Header().Set("Content-Length", strconv.Itoa(len(b)+1)) // whole once flushed
 	rw.WriteHeader(status)
 	_, _ = rw.Write(append(b, '\n'))
 }

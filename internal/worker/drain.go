@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/engines"
+	"github.com/samedoor/samedoor/internal/forward"
 )
 
 // A worker that leaves stays for so long after the last of its clients knows:
@@ -29,14 +31,14 @@ func (w *Worker) leave(ctx context.Context, limit time.Duration) {
 	defer cancel()
 	w.stopOpening()
 	told := make(chan struct{})
-	go func() { defer close(told); w.engine.drain(ctx) }()
+	go func() { defer close(told); w.engine.Drain(ctx) }()
 	stay := stragglers
 	if w.state() == control.Leaving {
 		w.stopAccepting() // the master passes what still comes to workers that stay
 		stay = unlearning
 	}
 	for knows := false; ctx.Err() == nil && !(knows && time.Since(began) > stay); {
-		w.peers.nudge(ctx)
+		w.forward.NudgeOwners(ctx)
 		select {
 		case <-told:
 			knows = true
@@ -45,17 +47,21 @@ func (w *Worker) leave(ctx context.Context, limit time.Duration) {
 		case <-ctx.Done():
 		}
 	}
-	w.log.Info("worker drained", "took", time.Since(began).Round(time.Millisecond).String(), "left", w.engine.sessions())
+	w.log.Info("worker drained", "took", time.Since(began).Round(time.Millisecond).String(), "left", w.engine.Sessions())
 }
 
-// state is that of this worker's slot.
-func (w *Worker) state() string {
-	for _, o := range w.snapshot().Workers {
-		if o.Slot == w.boot.Slot {
-			return o.State
-		}
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
-	return ""
+}
+
+// drain ends all sessions, whose held polls Shutdown would wait for. Sessions
+// that are just being opened are answered first, later ones refused.
+func (w *Worker) drain() {
+	w.stopOpening()
+	w.engine.Close()
 }
 
 // openLimit is how long the end of a worker waits for sessions that are just
@@ -84,13 +90,13 @@ func (w *Worker) open(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rw.Header().Set("Connection", "close")
-	_, forwarded := viaOf(r.Context())
+	_, forwarded := forward.Via(r.Context())
 	slot, ok := w.elsewhere(r)
 	if forwarded || !ok || r.Header.Get("Upgrade") != "" { // a WebSocket would be cut with this worker
 		w.tryAgain(rw, r)
 		return
 	}
-	w.peers.forward(rw, r, peer{addr: "unix:" + peerSocket(w.boot.Dir, slot), gone: http.HandlerFunc(w.tryAgain)})
+	w.forward.ToSlot(rw, r, slot, w.tryAgain)
 }
 
 // openHere begins a session unless this worker is about to end.
@@ -127,8 +133,7 @@ func (w *Worker) elsewhere(r *http.Request) (slot int, ok bool) {
 }
 
 func (w *Worker) tryAgain(rw http.ResponseWriter, r *http.Request) {
-	drainBody(r)
 	rw.Header().Set("Retry-After", "1")
 	rw.Header().Set("Connection", "close")
-	engineError(rw, http.StatusServiceUnavailable, 3, "This worker is being replaced: try again")
+	engines.Refuse(rw, r, http.StatusServiceUnavailable, 3, "This worker is being replaced: try again")
 }

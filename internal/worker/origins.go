@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/samedoor/samedoor/internal/forward"
 )
 
 // origins decides which pages may connect, by polling and by WebSocket alike:
@@ -48,7 +50,7 @@ func (o origins) check(r *http.Request) (allowed, cross bool) {
 func (o origins) allow(h http.Header, r *http.Request) {
 	h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
 	h.Add("Vary", "Origin")
-	h.Set("Access-Control-Expose-Headers", workerHeader+", "+viaHeader)
+	h.Set("Access-Control-Expose-Headers", forward.WorkerHeader+", "+forward.ViaHeader)
 	if r.Method == http.MethodOptions {
 		h.Set("Access-Control-Allow-Methods", "GET, POST")
 		h.Set("Access-Control-Allow-Headers", "Content-Type")

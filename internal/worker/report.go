@@ -36,7 +36,7 @@ func (w *Worker) report(ctx context.Context, tell func(sessions int) error) {
 		case <-w.touched: // counted now
 		default:
 		}
-		if tell(w.engine.sessions()) != nil {
+		if tell(w.engine.Sessions()) != nil {
 			return // the master is gone
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/samedoor/samedoor/internal/bus"
 	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/engines"
 	"github.com/samedoor/samedoor/strategies"
 )
 
@@ -21,12 +22,11 @@ type counted struct {
 	n atomic.Int64
 }
 
-func (c *counted) has(string) bool { return false }
-func (c *counted) sessions() int   { return int(c.n.Load()) }
-func (c *counted) close()          {}
-
-func (c *counted) drain(context.Context) {}
-func (c *counted) nudge(string)          {}
+func (c *counted) Has(string) bool       { return false }
+func (c *counted) Sessions() int         { return int(c.n.Load()) }
+func (c *counted) Close()                {}
+func (c *counted) Drain(context.Context) {}
+func (c *counted) Nudge(string)          {}
 
 // TestReport: a burst is told once, with the number after it, and an idle
 // worker says nothing.
@@ -81,7 +81,7 @@ func TestSessionsTouch(t *testing.T) {
 	}
 	defer b.Close()
 	info := strategies.Info{New: func(strategies.Config) strategies.Strategy { return refusing{} }}
-	for _, name := range Engines {
+	for _, name := range engines.Names {
 		t.Run(name, func(t *testing.T) {
 			w, err := New(control.Boot{Engine: name, Hash: "rendezvous", Bus: b.URL()}, info, slog.New(slog.DiscardHandler))
 			if err != nil {
@@ -103,11 +103,11 @@ func TestSessionsTouch(t *testing.T) {
 				t.Fatal(err)
 			}
 			resp.Body.Close()
-			if n := w.engine.sessions(); n != 1 {
+			if n := w.engine.Sessions(); n != 1 {
 				t.Fatalf("%d sessions", n)
 			}
 			touches("when a session was opened")
-			w.engine.close()
+			w.engine.Close()
 			touches("when it ended")
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/samedoor/samedoor/internal/bus"
 	"github.com/samedoor/samedoor/internal/control"
+	"github.com/samedoor/samedoor/internal/engines"
 	"github.com/samedoor/samedoor/strategies"
 )
 
@@ -52,12 +54,12 @@ func newRun(t testing.TB) *run {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return &run{t, control.Boot{Strategy: "test", Engine: Native, Host: "test", Bus: b.URL(), Dir: dir, Hash: "rendezvous", Rate: 20, FrontSecret: frontSecret}}
+	return &run{t, control.Boot{Strategy: "test", Engine: engines.Native, Host: "test", Bus: b.URL(), Dir: dir, Hash: "rendezvous", Rate: 20, FrontSecret: frontSecret}}
 }
 
 func (r *run) bootOf(slot int) control.Boot {
 	b := r.boot
-	b.Slot, b.ID = slot, itoa(slot)+"-test"
+	b.Slot, b.ID = slot, strconv.Itoa(slot)+"-test"
 	return b
 }
 
@@ -125,9 +127,7 @@ func child(boot string) {
 	if err := json.Unmarshal([]byte(boot), &b); err != nil {
 		panic(err)
 	}
-	n, up, err := serveNode(b, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), func(n *node) {
-		n.peers.proxyOnly = os.Getenv("PROXY_ONLY") != ""
-	})
+	n, up, err := serveNode(b, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), doorThat(os.Getenv("PROXY_ONLY") == ""))
 	if err != nil {
 		panic(err)
 	}

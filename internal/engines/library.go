@@ -1,4 +1,4 @@
-package worker
+package engines
 
 import (
 	"bytes"
@@ -24,26 +24,26 @@ import (
 // that it takes to make it serve: see also gate.go, backlog.go and
 // internal/session/handshake.go.
 type library struct {
-	w    *Worker
+	Options
 	http http.Handler
 	io   *socket.Server
 }
 
-func newLibrary(w *Worker) engine {
+func newLibrary(o Options) *library {
 	log.SetOutput(io.Discard) // the library reports through it what clients do wrong
 	opts := socket.DefaultServerOptions()
 	opts.SetServeClient(false)
 	opts.SetConnectTimeout(5 * time.Second) // a client without a namespace is closed
-	opts.SetMaxHttpBufferSize(maxPayload)
+	opts.SetMaxHttpBufferSize(MaxPayload)
 	opts.SetTransports(types.NewSet[transports.TransportCtor](eio.Polling, eio.WebSocket))
 	opts.SetAllowEIO3(false)
 
-	e := &library{w: w, io: socket.NewServer(nil, nil)}
+	e := &library{Options: o, io: socket.NewServer(nil, nil)}
 	e.http = checked(gated(ownOriginCheck(wholeBody(e.io.ServeHandler(opts)))))
 	_ = e.io.Engine().On("connection", e.opened)
-	for _, ns := range []string{"/", "/ws"} {
+	for _, ns := range o.Namespaces {
 		_ = e.io.Of(ns, nil).On("connection", func(args ...any) {
-			w.connected(ns, librarySocket{args[0].(*socket.Socket), e})
+			o.Connected(ns, librarySocket{args[0].(*socket.Socket), e})
 		})
 	}
 	return e
@@ -52,19 +52,20 @@ func newLibrary(w *Worker) engine {
 // ServeHTTP puts the worker's name into the sid that an open request is
 // answered with, takes it off later ones, and records them.
 func (e *library) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	rec := e.w.record(rw, r)
+	q := r.URL.Query()
+	sid := q.Get("sid")
+	rec := e.Record.Begin(rw, r, sid)
 	defer rec.End()
 	r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
-	q := r.URL.Query()
-	if sid := q.Get("sid"); sid != "" {
+	if sid != "" {
 		r = r.Clone(r.Context())
 		q.Set("sid", e.raw(sid))
 		r.URL.RawQuery = q.Encode()
 		e.http.ServeHTTP(rec.Writer(), r)
 		return
 	}
-	rec.Owner(e.w.boot.Slot)
-	out := session.Tagging(rec.Writer(), e.w.name, rec.SetSID)
+	rec.Owner(e.Record.Slot)
+	out := session.Tagging(rec.Writer(), e.Record.Name, rec.SetSID)
 	e.http.ServeHTTP(out, r)
 	session.Finish(out)
 }
@@ -72,29 +73,36 @@ func (e *library) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 // raw is a sid as the library knows it. One that began as a WebSocket is not
 // tagged: its answer passes by no HTTP layer.
 func (e *library) raw(sid string) string {
-	if name, raw, ok := session.Split(sid); ok && name == e.w.name {
+	if name, raw, ok := session.Split(sid); ok && name == e.Record.Name {
 		return raw
 	}
 	return sid
 }
 
-func (e *library) has(sid string) bool {
+func (e *library) Has(sid string) bool {
 	_, ok := e.io.Engine().Clients().Load(e.raw(sid))
 	return ok
 }
 
-func (e *library) sessions() int { return e.io.Engine().Clients().Len() }
+func (e *library) Sessions() int { return e.io.Engine().Clients().Len() }
 
-func (e *library) close() { e.io.Engine().Close() }
+func (e *library) Close() { e.io.Engine().Close() }
 
 // drain looks now and then: the library does not tell.
-func (e *library) drain(ctx context.Context) {
-	e.close()
-	for e.sessions() > 0 && pause(ctx, 50*time.Millisecond) {
+func (e *library) Drain(ctx context.Context) {
+	e.Close()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for e.Sessions() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
-func (e *library) nudge(string) {} // its polls cannot be answered with nothing
+func (e *library) Nudge(string) {} // its polls cannot be answered with nothing
 
 // recordKey finds the record of a request in its context.
 type recordKey struct{}
@@ -106,12 +114,12 @@ func checked(h http.Handler) http.Handler {
 		next := h
 		switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
 		case r.URL.Query().Get("EIO") != "4":
-			next = answer(http.StatusBadRequest, 5, "Unsupported protocol version")
+			next = Refusal(http.StatusBadRequest, 5, "Unsupported protocol version")
 		case kind == "application/octet-stream": // Engine.IO 3's binary payloads
-			next = answer(http.StatusBadRequest, 3, "Bad request")
+			next = Refusal(http.StatusBadRequest, 3, "Bad request")
 		case r.Method != http.MethodGet && r.Method != http.MethodPost:
-			next = answer(http.StatusBadRequest, 2, "Bad handshake method")
-		case r.ContentLength > maxPayload:
+			next = Refusal(http.StatusBadRequest, 2, "Bad handshake method")
+		case r.ContentLength > MaxPayload:
 			next = http.HandlerFunc(tooLarge)
 		}
 		next.ServeHTTP(rw, r)
@@ -119,20 +127,20 @@ func checked(h http.Handler) http.Handler {
 }
 
 func tooLarge(rw http.ResponseWriter, _ *http.Request) {
-	engineError(rw, http.StatusRequestEntityTooLarge, 3, "Payload too large: at most "+strconv.Itoa(maxPayload)+" bytes")
+	writeError(rw, http.StatusRequestEntityTooLarge, 3, "Payload too large: at most "+strconv.Itoa(MaxPayload)+" bytes")
 }
 
 // wholeBody reads all of a body first: of one that is cut short the library
 // would run what it can.
 func wholeBody(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, maxPayload))
+		body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, MaxPayload))
 		if errors.As(err, new(*http.MaxBytesError)) {
 			tooLarge(rw, r)
 			return
 		}
 		if err != nil { // the client has left, or was too slow
-			engineError(rw, http.StatusBadRequest, 3, "Bad request")
+			writeError(rw, http.StatusBadRequest, 3, "Bad request")
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
@@ -160,8 +168,8 @@ func (e *library) opened(args ...any) {
 		e.io.Engine().Clients().Delete(s.Id())
 		return
 	}
-	e.w.touch()
-	_ = s.On("close", func(...any) { e.w.touch() })
+	e.OnSessions()
+	_ = s.On("close", func(...any) { e.OnSessions() })
 	boundBacklog(s)
 	if s.Transport().Name() != transports.WEBSOCKET {
 		return
@@ -179,18 +187,18 @@ type librarySocket struct {
 
 func (c librarySocket) ID() string                     { return string(c.s.Id()) }
 func (c librarySocket) Emit(event string, args ...any) { _ = c.s.Emit(event, args...) }
-func (c librarySocket) addr() string                   { return c.s.Handshake().Address }
-func (c librarySocket) auth() any                      { return c.s.Handshake().Auth }
+func (c librarySocket) Addr() string                   { return c.s.Handshake().Address }
+func (c librarySocket) Auth() any                      { return c.s.Handshake().Auth }
 
-func (c librarySocket) sid() string {
+func (c librarySocket) SID() string {
 	sid := c.s.Conn().Id()
 	if c.s.Request().Query().Peek("transport") == "polling" {
-		return session.Tag(c.e.w.name, sid)
+		return session.Tag(c.e.Record.Name, sid)
 	}
 	return sid
 }
 
-func (c librarySocket) on(event string, f func([]any, func(...any))) {
+func (c librarySocket) On(event string, f func([]any, func(...any))) {
 	_ = c.s.On(event, func(args ...any) {
 		if n := len(args); n > 0 {
 			if ack, ok := args[n-1].(socket.Ack); ok {
@@ -202,7 +210,7 @@ func (c librarySocket) on(event string, f func([]any, func(...any))) {
 	})
 }
 
-func (c librarySocket) onLeave(f func(reason string)) {
+func (c librarySocket) OnLeave(f func(reason string)) {
 	_ = c.s.On("disconnect", func(args ...any) {
 		reason, _ := args[0].(string)
 		f(reason)

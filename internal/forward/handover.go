@@ -1,10 +1,9 @@
-package worker
+package forward
 
 import (
 	"context"
 	"net"
 	"net/http"
-	"path/filepath"
 
 	"github.com/samedoor/samedoor/internal/handover"
 	"github.com/samedoor/samedoor/strategies"
@@ -23,54 +22,41 @@ var _ handover.Wrapper = (*strategies.ProxyConn)(nil)
 // 1.0, and 5 to 6 by proxy. Even where a proxy in front sends requests for four
 // owners down one connection, at random, it is 3 to 4.5 against 5.5 to 8 times an
 // own one (BenchmarkForward).
-func (p *peers) handOver(rw http.ResponseWriter, r *http.Request, to peer) bool {
+func (f *Forwarder) handOver(rw http.ResponseWriter, r *http.Request, to peer) bool {
 	c := connOf(r.Context())
-	if p.proxyOnly || to.socket == "" || p.w.handed == nil || c == nil || !handover.CanTake(c, r) {
+	if to.socket == "" || f.handed == nil || c == nil || !handover.CanTake(c, r) {
 		return false
 	}
 	if c, ok := c.(*handover.Conn); ok && c.Returned { // that was tried
 		c.Returned = false
 		return false
 	}
-	lane, err := p.sender.To(to.socket)
+	lane, err := f.sender.To(to.socket)
 	if err != nil { // the owner is gone: what proxying ends with is for the client
 		return false
 	}
-	taken, err := handover.Take(rw, r, c, handover.Message{Via: p.w.boot.Slot, Client: r.RemoteAddr})
+	taken, err := handover.Take(rw, r, c, handover.Message{Via: f.Boot.Slot, Client: r.RemoteAddr})
 	if err != nil {
 		return true // it is closed
 	}
-	p.w.forwarded.Add(1)
+	f.count.Add(1)
 	if err := lane.Send(taken); err != nil { // since a moment ago the owner is gone, or does not keep up
-		p.w.forwarded.Add(-1)
-		p.w.handed.Return(taken) // and counted where it is proxied
+		f.count.Add(-1)
+		f.handed.Return(taken) // and counted where it is proxied
 	}
 	return true
-}
-
-// arrived prepares the request that a connection was handed over for. It is
-// what the sender made of it: the client's address judged, imitated headers
-// dropped.
-func arrived(rw http.ResponseWriter, r *http.Request, c *handover.Conn) *http.Request {
-	r.RemoteAddr = c.Client
-	if c.Returned {
-		return r
-	}
-	return forwardedBy(c.Via, rw, r)
 }
 
 // connKey finds the connection of a request in its context.
 type connKey struct{}
 
-func withConn(ctx context.Context, c net.Conn) context.Context {
+// WithConn lets a request find its connection: it is an http.Server's ConnContext.
+// Without it nothing is handed over.
+func WithConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
 func connOf(ctx context.Context) net.Conn {
 	c, _ := ctx.Value(connKey{}).(net.Conn)
 	return c
-}
-
-func handoverSocket(dir string, slot int) string {
-	return filepath.Join(dir, "handover-"+itoa(slot)+".sock")
 }

@@ -12,20 +12,23 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/samedoor/samedoor/internal/engines"
+	"github.com/samedoor/samedoor/internal/forward"
 )
 
 // A witness is an engine that notes what it is asked.
 type witness struct {
-	engine
+	engines.Engine
 	mu   sync.Mutex
 	seen []string // client's host:port, then headers that only workers may send
 }
 
 func (e *witness) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
-	e.seen = append(e.seen, r.RemoteAddr+fmt.Sprint(r.Header[viaHeader], r.Header[clientHeader], r.Header[secretHeader], r.Header["X-Samedoor-Front"]))
+	e.seen = append(e.seen, r.RemoteAddr+fmt.Sprint(r.Header["X-Samedoor-Via"], r.Header["X-Samedoor-Client"], r.Header["X-Samedoor-Secret"], r.Header["X-Samedoor-Front"]))
 	e.mu.Unlock()
-	e.engine.ServeHTTP(rw, r)
+	e.Engine.ServeHTTP(rw, r)
 }
 
 func (e *witness) last() string {
@@ -39,7 +42,7 @@ func two(t *testing.T, door ...func(*node)) (r *run, d, o *node, seen *witness, 
 	r = newRun(t)
 	seen = &witness{}
 	o = r.start(0, func(n *node) {
-		seen.engine = n.engine
+		seen.Engine = n.engine
 		n.engine = seen
 	})
 	d = r.start(1, door...)
@@ -52,16 +55,24 @@ func ways(t *testing.T, f func(t *testing.T, handsOver bool)) {
 	t.Run("by proxy", func(t *testing.T) { f(t, false) })
 }
 
-func byProxy(n *node) { n.peers.proxyOnly = true }
+// byProxy leaves a door no other way: its connections are such as cannot be
+// handed over.
+func byProxy(n *node) {
+	n.listener = wrapping{n.listener, func(c net.Conn) net.Conn { return struct{ *net.TCPConn }{c.(*net.TCPConn)} }}
+}
+
+// doorThat is byProxy unless connections are to be handed over.
+func doorThat(handsOver bool) func(*node) {
+	if handsOver {
+		return func(*node) {}
+	}
+	return byProxy
+}
 
 // TestForwardedRequests: whatever a request looks like, the owner gets it whole.
 func TestForwardedRequests(t *testing.T) {
 	ways(t, func(t *testing.T, handsOver bool) {
-		change := []func(*node){}
-		if !handsOver {
-			change = append(change, byProxy)
-		}
-		_, door, owner, _, sid := two(t, change...)
+		_, door, owner, _, sid := two(t, doorThat(handsOver))
 		echo := func(text string) string { return `42/ws,1["echo","` + text + `"]` }
 		for _, tt := range []struct {
 			name string
@@ -84,7 +95,7 @@ func TestForwardedRequests(t *testing.T) {
 			t.Run(tt.name, func(t *testing.T) {
 				l := dial(t, door.url)
 				defer l.Close()
-				before := door.forwarded.Load()
+				before := door.forward.Forwarded()
 				for _, s := range tt.send {
 					l.write(t, s)
 				}
@@ -97,8 +108,8 @@ func TestForwardedRequests(t *testing.T) {
 					if i == 0 || !handsOver {
 						via = "1"
 					}
-					if a.header.Get(workerHeader) != "0" || a.header.Get(viaHeader) != via {
-						t.Errorf("answer %d comes from %q via %q", i, a.header.Get(workerHeader), a.header.Get(viaHeader))
+					if a.header.Get(forward.WorkerHeader) != "0" || a.header.Get(forward.ViaHeader) != via {
+						t.Errorf("answer %d comes from %q via %q", i, a.header.Get(forward.WorkerHeader), a.header.Get(forward.ViaHeader))
 					}
 					if last := tt.name == "the last"; last != a.close {
 						t.Errorf("answer %d closes the connection: %v", i, a.close)
@@ -114,7 +125,7 @@ func TestForwardedRequests(t *testing.T) {
 				if handsOver {
 					want = 1
 				}
-				if n := door.forwarded.Load() - before; n != want {
+				if n := door.forward.Forwarded() - before; n != want {
 					t.Errorf("forwarded %d, want %d", n, want)
 				}
 			})
@@ -130,7 +141,7 @@ func TestForwardedRequests(t *testing.T) {
 			}
 		})
 		t.Run("trace", func(t *testing.T) {
-			door, owner := door.ring.Of(sid, 0), owner.ring.Of(sid, 0)
+			door, owner := door.record.Of(sid, 0), owner.record.Of(sid, 0)
 			if len(door) != 0 {
 				t.Errorf("the door recorded %d requests that the owner answered", len(door))
 			}
@@ -151,12 +162,12 @@ func TestForwardedRequests(t *testing.T) {
 // make himself another, or a worker.
 func TestForwardedClients(t *testing.T) {
 	ways(t, func(t *testing.T, handsOver bool) {
-		_, door, _, seen, sid := two(t, func(n *node) { n.peers.proxyOnly = !handsOver })
+		_, door, _, seen, sid := two(t, doorThat(handsOver))
 		lie := []string{"X-Samedoor-Via: 3", "X-Samedoor-Client: 198.51.100.1:1", "X-Samedoor-Secret: x", "X-Forwarded-For: 198.51.100.2"}
 		l := dial(t, door.url)
 		for i := range 3 {
 			l.write(t, post(sid, "3", lie...))
-			if a := l.read(t); a.status != 200 || len(a.header.Values(viaHeader)) > 1 || a.header.Get(viaHeader) == "3" {
+			if a := l.read(t); a.status != 200 || len(a.header.Values(forward.ViaHeader)) > 1 || a.header.Get(forward.ViaHeader) == "3" {
 				t.Errorf("%d %v", a.status, a.header)
 			}
 			want := l.LocalAddr().String() + "[]"
@@ -227,7 +238,7 @@ func TestForwardedWrappers(t *testing.T) {
 	l := dial(t, door.url)
 	l.write(t, strings.Repeat(post(sid, "3"), 20))
 	for i := range 20 {
-		if a := l.read(t); a.status != 200 || (a.header.Get(viaHeader) == "1") != (i == 0) {
+		if a := l.read(t); a.status != 200 || (a.header.Get(forward.ViaHeader) == "1") != (i == 0) {
 			t.Fatalf("answer %d: %d %v", i, a.status, a.header)
 		}
 		if got := seen.last(); !strings.HasPrefix(got, "203.0.113.7:7[") {
@@ -247,7 +258,7 @@ func TestForwardedWrappers(t *testing.T) {
 			}
 			for i := range 3 {
 				l.write(t, post(sid, "3"))
-				if a := l.read(t); a.status != 200 || a.header.Get(viaHeader) != "1" {
+				if a := l.read(t); a.status != 200 || a.header.Get(forward.ViaHeader) != "1" {
 					t.Fatalf("answer %d: %d %v", i, a.status, a.header)
 				}
 				if got := seen.last(); !strings.HasPrefix(got, l.LocalAddr().String()) {
@@ -265,7 +276,7 @@ func TestForwardedProxies(t *testing.T) {
 	r.boot.TrustProxies = []string{"127.0.0.0/8"}
 	seen := &witness{}
 	owner := r.start(0, func(n *node) {
-		seen.engine = n.engine
+		seen.Engine = n.engine
 		n.engine = seen
 	})
 	door := r.start(1)
@@ -278,7 +289,7 @@ func TestForwardedProxies(t *testing.T) {
 			l := dial(t, door.url)
 			l.write(t, tt.header+strings.Repeat(post(sid, "3", tt.line), 20))
 			for i := range 20 {
-				if a := l.read(t); a.status != 200 || (a.header.Get(viaHeader) == "1") != (i == 0) {
+				if a := l.read(t); a.status != 200 || (a.header.Get(forward.ViaHeader) == "1") != (i == 0) {
 					t.Fatalf("answer %d: %d %v", i, a.status, a.header)
 				}
 				if got := seen.last(); !strings.HasPrefix(got, tt.want) {
@@ -300,7 +311,7 @@ func serverTLS(t *testing.T) *tls.Config {
 // there, in the protocol's own words.
 func TestForwardedOnce(t *testing.T) {
 	ways(t, func(t *testing.T, handsOver bool) {
-		_, door, owner, _, sid := two(t, func(n *node) { n.peers.proxyOnly = !handsOver })
+		_, door, owner, _, sid := two(t, doorThat(handsOver))
 		l := dial(t, door.url)
 		for _, wrong := range []string{"0.nobody", "00.nobody", "1.nobody", "7.nobody", "0.nobody"} {
 			l.write(t, get(wrong))
@@ -312,7 +323,7 @@ func TestForwardedOnce(t *testing.T) {
 		if a := l.read(t); a.status != 200 {
 			t.Errorf("%d %s", a.status, a.body)
 		}
-		es := append(owner.ring.Of("0.nobody", 0), door.ring.Of("0.nobody", 0)...)
+		es := append(owner.record.Of("0.nobody", 0), door.record.Of("0.nobody", 0)...)
 		if len(es) != 2 || es[0].Status != 400 || es[0].Slot != 0 || es[0].Owner == nil || *es[0].Owner != 0 || es[0].Error == nil || *es[0].Error != "Session ID unknown" {
 			t.Errorf("%+v", es)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -12,13 +13,15 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/samedoor/samedoor/internal/forward"
 )
 
 // TestOwnerGone: a stranger whose owner is gone is told so in the protocol's
 // words, on a connection that goes on; the owner's successor takes strangers again.
 func TestOwnerGone(t *testing.T) {
 	ways(t, func(t *testing.T, handsOver bool) {
-		r, door, owner, _, sid := two(t, func(n *node) { n.peers.proxyOnly = !handsOver })
+		r, door, owner, _, sid := two(t, doorThat(handsOver))
 		own := open(t, door.url)
 		warm := dial(t, door.url) // the workers know each other
 		warm.write(t, post(sid, "3"))
@@ -39,8 +42,8 @@ func TestOwnerGone(t *testing.T) {
 		}
 		owner.stop()
 		refused("the owner is gone")
-		for _, f := range []string{peerSocket(r.boot.Dir, 0), handoverSocket(r.boot.Dir, 0)} {
-			_ = os.Remove(f)
+		if err := os.Remove(filepath.Join(r.boot.Dir, "handover-0.sock")); err != nil { // the other went with its listener
+			t.Fatal(err)
 		}
 		refused("and what it listened on")
 		successor := r.start(0)
@@ -48,8 +51,8 @@ func TestOwnerGone(t *testing.T) {
 		sid = open(t, successor.url)
 		for i := range 2 {
 			l.write(t, post(sid, "3"))
-			if a := l.read(t); a.status != 200 || (a.header.Get(viaHeader) == "1") != (i == 0 || !handsOver) {
-				t.Errorf("the successor's own: %d %s via %q", a.status, a.body, a.header.Get(viaHeader))
+			if a := l.read(t); a.status != 200 || (a.header.Get(forward.ViaHeader) == "1") != (i == 0 || !handsOver) {
+				t.Errorf("the successor's own: %d %s via %q", a.status, a.body, a.header.Get(forward.ViaHeader))
 			}
 		}
 	})
@@ -101,7 +104,7 @@ func TestOwnerDrains(t *testing.T) {
 // TestOwnerBusy: connections that the owner does not take in time are proxied.
 func TestOwnerBusy(t *testing.T) {
 	r, door, _, _, sid := two(t)
-	path := handoverSocket(r.boot.Dir, 0)
+	path := filepath.Join(r.boot.Dir, "handover-0.sock")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +121,7 @@ func TestOwnerBusy(t *testing.T) {
 		a, err := l.next()
 		l.Close()
 		if err == nil {
-			if a.status != 200 || a.header.Get(viaHeader) != "1" || i == 0 {
+			if a.status != 200 || a.header.Get(forward.ViaHeader) != "1" || i == 0 {
 				t.Errorf("connection %d: %d %s", i, a.status, a.body)
 			}
 			break
@@ -130,8 +133,8 @@ func TestOwnerBusy(t *testing.T) {
 	l := dial(t, door.url)
 	for range 5 {
 		l.write(t, post(sid, "3", long))
-		if a := l.read(t); a.status != 200 || a.header.Get(viaHeader) != "1" {
-			t.Errorf("%d %s via %s", a.status, a.body, a.header.Get(viaHeader))
+		if a := l.read(t); a.status != 200 || a.header.Get(forward.ViaHeader) != "1" {
+			t.Errorf("%d %s via %s", a.status, a.body, a.header.Get(forward.ViaHeader))
 		}
 	}
 }
@@ -140,13 +143,13 @@ func TestOwnerBusy(t *testing.T) {
 // nothing stays at the door.
 func TestForwardedWebSocket(t *testing.T) {
 	ways(t, func(t *testing.T, handsOver bool) {
-		_, door, owner, _, sid := two(t, func(n *node) { n.peers.proxyOnly = !handsOver })
+		_, door, owner, _, sid := two(t, doorThat(handsOver))
 		conn, resp, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(door.url, "http")+"/socket.io/?EIO=4&transport=websocket&sid="+sid, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		if resp.Header.Get(workerHeader) != "0" || resp.Header.Get(viaHeader) != "1" {
+		if resp.Header.Get(forward.WorkerHeader) != "0" || resp.Header.Get(forward.ViaHeader) != "1" {
 			t.Errorf("%v", resp.Header)
 		}
 		say := func(packet, want string) {
@@ -170,7 +173,7 @@ func TestForwardedWebSocket(t *testing.T) {
 		var steps string
 		for range 500 {
 			steps = ""
-			for _, e := range owner.ring.Of(sid, 0) {
+			for _, e := range owner.record.Of(sid, 0) {
 				if e.Via != nil {
 					steps += fmt.Sprint(e.Step, e.Status, " ")
 				}
@@ -183,8 +186,8 @@ func TestForwardedWebSocket(t *testing.T) {
 		if steps != "upgrade101 close101 " {
 			t.Errorf("recorded: %s", steps)
 		}
-		if n := len(door.ring.Of(sid, 0)); n != 0 || door.forwarded.Load() != 1 {
-			t.Errorf("the door recorded %d and forwarded %d", n, door.forwarded.Load())
+		if n := len(door.record.Of(sid, 0)); n != 0 || door.forward.Forwarded() != 1 {
+			t.Errorf("the door recorded %d and forwarded %d", n, door.forward.Forwarded())
 		}
 	})
 }
@@ -194,7 +197,7 @@ func TestForwardedWebSocket(t *testing.T) {
 func TestNothingLeft(t *testing.T) {
 	ways(t, func(t *testing.T, handsOver bool) {
 		r := newRun(t)
-		door, owner := r.start(1, func(n *node) { n.peers.proxyOnly = !handsOver }), r.start(0)
+		door, owner := r.start(1, doorThat(handsOver)), r.start(0)
 		sid := open(t, owner.url)
 		round := func() {
 			var kept []*line
@@ -236,7 +239,7 @@ func TestNothingLeft(t *testing.T) {
 				t.Errorf("after the owner was replaced: %d %s", a.status, a.body)
 			}
 			l.Close()
-			door.peers.transport.CloseIdleConnections() // which time would do
+			door.forward.CloseIdleConnections() // which time would do
 		}
 		round() // what the workers keep of one another
 		goroutines, files := serving(t)

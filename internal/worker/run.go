@@ -1,0 +1,115 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"io"
+	stdlog "log"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/samedoor/samedoor/internal/forward"
+	"github.com/samedoor/samedoor/internal/handover"
+)
+
+// Run serves the public listeners, and those for other workers (elsewhere is
+// for other hosts', and may be nil), until ctx is done, then says goodbye to the
+// clients. up is called once the worker serves.
+func (w *Worker) Run(ctx context.Context, public []net.Listener, elsewhere net.Listener, up func()) error {
+	defer w.bus.Close()
+	handed, peers, err := w.forward.Listen()
+	if err != nil {
+		return err
+	}
+	if elsewhere != nil {
+		peers = append(peers, elsewhere)
+	}
+	// Nobody must meet a sid of a worker that the registry does not know. Without
+	// a bus there is no registry to know it; Register goes on trying.
+	_ = w.bus.Announce(ctx, w.registration())
+	g, ctx := errgroup.WithContext(ctx)
+	for i, l := range public {
+		l = w.tls.listener(w.trusted.Listener(l))
+		public[i] = l
+		defer context.AfterFunc(w.accepting, func() { l.Close() })() // at once, if it leaves before it has begun
+	}
+	w.serve(ctx, g, w.clientServer(), append(public, handed...))
+	w.serve(ctx, g, w.peerServer(), peers)
+	g.Go(func() error { return ignoreDone(ctx, w.hub.Run(ctx)) })
+	g.Go(func() error { return ignoreDone(ctx, w.bus.Register(ctx, w.registration())) })
+	up()
+	err = g.Wait()
+	w.forward.Close()
+	return err
+}
+
+// serve has s serve until ctx is done, and end once its clients were told.
+func (w *Worker) serve(ctx context.Context, g *errgroup.Group, s *http.Server, from []net.Listener) {
+	for _, l := range from {
+		g.Go(func() error {
+			err := s.Serve(l)
+			if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil || errors.Is(err, net.ErrClosed) && w.accepting.Err() != nil {
+				return nil
+			}
+			return err
+		})
+	}
+	g.Go(func() error {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		for _, l := range from {
+			if handed, ok := l.(*handover.Listener); ok {
+				handed.Drain(grace.Done())
+				continue
+			}
+			l.Close() // what comes from now on waits for the successor
+		}
+		w.drain()
+		if err := s.Shutdown(grace); err != nil {
+			return s.Close()
+		}
+		return nil
+	})
+}
+
+func ignoreDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// clientServer serves what comes from outside.
+func (w *Worker) clientServer() *http.Server {
+	s := newServer(w.fromClients(w.site))
+	s.SetKeepAlivesEnabled(!w.boot.Strict || !w.info.PerConnection)
+	s.ConnContext = forward.WithConn
+	s.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			w.touch()
+		}
+	}
+	return s
+}
+
+// peerServer serves what other workers forward and ask.
+func (w *Worker) peerServer() *http.Server {
+	s := newServer(w.forward.FromPeers(w.signed(w.site), w.questions()))
+	s.IdleTimeout = 0 // the forwarder closes idle connections: it then never sends on one that is being closed
+	return s
+}
+
+// newServer bounds what slow clients may hold; longer polls extend it themselves.
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       75 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          stdlog.New(io.Discard, "", 0), // what clients do wrong
+	}
+}
