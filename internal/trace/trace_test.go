@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -143,6 +144,40 @@ func TestWebSocket(t *testing.T) {
 		}
 		if len(es) != 2 || es[0].Step != step || es[0].Status != 101 || es[1].Step != "close" || es[1].Sent != 8 || es[1].Received < 12 || es[1].MS < 1 {
 			t.Errorf("got %+v", es)
+		}
+	}
+}
+
+// TestRecorder: whose the session is, and who forwarded, is told of every request
+// for which it is known.
+func TestRecorder(t *testing.T) {
+	type viaKey struct{}
+	rec := &Recorder{Ring: NewRing(10), Slot: 2, Name: "chosen", Via: func(ctx context.Context) (int, bool) {
+		slot, ok := ctx.Value(viaKey{}).(int)
+		return slot, ok
+	}}
+	h := rec.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	nobody := -1
+	for _, tt := range []struct {
+		sid        string
+		via, owner int
+	}{
+		{"chosen.x", nobody, 2}, {"3-h.x", nobody, 3}, {"0.x", 1, 0}, {"other.x", nobody, nobody}, {"x", 0, nobody},
+	} {
+		r := httptest.NewRequest("GET", "/?transport=polling&sid="+tt.sid, nil)
+		if tt.via != nobody {
+			r = r.WithContext(context.WithValue(r.Context(), viaKey{}, tt.via))
+		}
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		es := rec.Of(tt.sid, 0)
+		known := func(slot *int) int {
+			if slot == nil {
+				return nobody
+			}
+			return *slot
+		}
+		if len(es) != 1 || es[0].Slot != 2 || es[0].Status != 204 || known(es[0].Owner) != tt.owner || known(es[0].Via) != tt.via {
+			t.Errorf("%s: %+v", tt.sid, es)
 		}
 	}
 }
