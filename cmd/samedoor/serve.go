@@ -13,6 +13,7 @@ import (
 
 	"github.com/samedoor/samedoor/internal/logs"
 	"github.com/samedoor/samedoor/internal/master"
+	"github.com/samedoor/samedoor/internal/origin"
 	"github.com/samedoor/samedoor/internal/worker"
 )
 
@@ -63,7 +64,7 @@ func (c *serveCmd) Run(out io.Writer) error {
 		Engine: c.Engine, Redis: c.Redis, PeerAddr: c.PeerAddr, Strict: c.Strict, Hash: c.Hash, HashFunc: hash,
 		NginxMethod: c.NginxMethod, Origins: c.Origins, TrustProxies: c.TrustProxies, TLS: c.tls(), MaxRestarts: c.MaxRestarts,
 		RestartDelay: c.RestartDelay, Rate: c.Rate, LogFormat: c.Log,
-		Demo: c.Demo == nil && worker.IsLoopback(host) || c.Demo != nil && *c.Demo,
+		Demo: c.Demo == nil && origin.IsLoopback(host) || c.Demo != nil && *c.Demo,
 	}, reload, out, logs.New(os.Stderr, c.Log).With("pid", os.Getpid()))
 	if errors.As(err, new(worker.StartError)) {
 		return usageError{err}

@@ -1,16 +1,15 @@
 package worker
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"path"
 	"strconv"
 	"strings"
 
 	"github.com/samedoor/samedoor/internal/control"
 	"github.com/samedoor/samedoor/internal/engines"
+	"github.com/samedoor/samedoor/internal/origin"
 )
 
 // tokenHeader carries the token that a page was served with.
@@ -49,7 +48,7 @@ func (w *Worker) demo() http.Handler {
 			refuse(http.StatusMethodNotAllowed, "orders are POSTed")
 		case !w.demoHost(r.Host):
 			refuse(http.StatusForbidden, "Host "+strconv.Quote(r.Host)+" is not this cluster's: open the page by its address or as localhost")
-		case !w.samePage(r):
+		case !w.origins.Same(r):
 			refuse(http.StatusForbidden, "Origin "+strconv.Quote(r.Header.Get("Origin"))+" is not this page's: use the buttons of /page")
 		case !control.SameSecret(r.Header.Get(tokenHeader), w.boot.DemoToken):
 			refuse(http.StatusForbidden, tokenHeader+" is not what the page was served with: reload the page")
@@ -83,39 +82,15 @@ func (w *Worker) obey(rw http.ResponseWriter, r *http.Request, o control.Order) 
 	accepted()
 }
 
-// samePage tells whether a script of the very origin asked for sends r.
-func (w *Worker) samePage(r *http.Request) bool {
-	scheme := "http"
-	if w.boot.HTTPS {
-		scheme = "https"
-	}
-	u, err := url.Parse(r.Header.Get("Origin"))
-	return err == nil && u.Host != "" && r.Header.Get("Origin") == scheme+"://"+u.Host &&
-		strings.EqualFold(withPort(u.Host, scheme), withPort(r.Host, scheme))
-}
-
 // demoHost tells whether a Host header names this cluster: loopback, or what
 // --addr says; any address, but no name, if that is a wildcard. A name that
 // anybody may point here is none of them.
 func (w *Worker) demoHost(hostport string) bool {
-	host := hostOnly(hostport)
-	if IsLoopback(host) || strings.EqualFold(host, hostOnly(w.boot.Addr)) {
+	host := origin.Host(hostport)
+	if origin.IsLoopback(host) || strings.EqualFold(host, origin.Host(w.boot.Addr)) {
 		return host != ""
 	}
 	public, err := netip.ParseAddrPort(w.boot.Public)
 	_, notAddr := netip.ParseAddr(host)
 	return err == nil && public.Addr().IsUnspecified() && notAddr == nil
-}
-
-// hostOnly takes the port off.
-func hostOnly(hostport string) string {
-	host, _, _ := net.SplitHostPort(withPort(hostport, "http"))
-	return host
-}
-
-// IsLoopback tells whether a host is this machine for itself: an address such
-// as 127.0.0.1, or localhost.
-func IsLoopback(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && a.Unmap().IsLoopback()
 }

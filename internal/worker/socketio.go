@@ -30,12 +30,12 @@ func (w *Worker) serveSocketIO(rw http.ResponseWriter, r *http.Request) {
 	name, _, tagged := session.Split(sid)
 	_, forwarded := forward.Via(r.Context())
 
-	switch allowed, cross := w.origins.check(r); {
+	switch allowed, cross := w.origins.Check(r); {
 	case !allowed:
 		w.record.Handler(engines.Refusal(http.StatusForbidden, 4, "Origin not allowed: list it with --origins")).ServeHTTP(rw, r)
 		return
 	case cross:
-		w.origins.allow(rw.Header(), r)
+		w.origins.Allow(rw.Header(), r)
 	}
 	if r.Method == http.MethodOptions {
 		rw.WriteHeader(http.StatusNoContent)

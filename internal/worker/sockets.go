@@ -6,6 +6,7 @@ import (
 
 	"github.com/samedoor/samedoor/internal/chat"
 	"github.com/samedoor/samedoor/internal/engines"
+	"github.com/samedoor/samedoor/internal/origin"
 )
 
 // connected is what the application does with a socket that has joined a
@@ -45,7 +46,7 @@ func (w *Worker) connected(ns string, s engines.Socket) {
 			if member != nil {
 				member.Leave()
 			}
-			w.log.Info("disconnect", "namespace", ns, "sid", s.SID(), "client", hostOnly(s.Addr()), "reason", reason)
+			w.log.Info("disconnect", "namespace", ns, "sid", s.SID(), "client", origin.Host(s.Addr()), "reason", reason)
 		})
 	})
 }

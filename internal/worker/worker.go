@@ -2,8 +2,8 @@
 // sessions, and lets the strategy say what becomes of strangers.
 //
 // worker.go puts one together, run.go serves until it ends. A request passes
-// clients.go (or comes from another worker), then origins.go and socketio.go,
-// which finds whose it is; sockets.go is what the application does with a client.
+// clients.go (or comes from another worker), then socketio.go, which finds whose
+// it is; sockets.go is what the application does with a client.
 // inherit.go is a worker beneath a master, alone.go one by itself.
 package worker
 
@@ -22,6 +22,7 @@ import (
 	"github.com/samedoor/samedoor/internal/control"
 	"github.com/samedoor/samedoor/internal/engines"
 	"github.com/samedoor/samedoor/internal/forward"
+	"github.com/samedoor/samedoor/internal/origin"
 	"github.com/samedoor/samedoor/internal/trace"
 	"github.com/samedoor/samedoor/strategies"
 	"github.com/samedoor/samedoor/web"
@@ -32,7 +33,7 @@ type Worker struct {
 	boot    control.Boot
 	info    strategies.Info
 	log     *slog.Logger
-	origins origins
+	origins origin.Policy
 	trusted strategies.Proxies
 	hash    strategies.PickFunc
 	tls     *terminator // nil: plain HTTP
@@ -96,7 +97,9 @@ func New(boot control.Boot, info strategies.Info, log *slog.Logger) (*Worker, er
 	if boot.Shared {
 		w.record.Name = boot.ID
 	}
-	w.origins = origins{listed: boot.Origins, ports: w.ownPorts, https: boot.HTTPS}
+	w.origins = origin.Policy{
+		Listed: boot.Origins, Ports: w.ownPorts, HTTPS: boot.HTTPS, Expose: forward.WorkerHeader + ", " + forward.ViaHeader,
+	}
 	w.strategy = info.New(strategies.Config{
 		Addr: boot.Public, WorkerPort: boot.WorkerPort, Strict: boot.Strict, Hash: hash,
 		NginxMethod: boot.NginxMethod, FrontSecret: boot.FrontSecret, Live: w.live, Log: log,
@@ -120,7 +123,7 @@ func New(boot control.Boot, info strategies.Info, log *slog.Logger) (*Worker, er
 		Workers: func() int { return len(w.snapshot().Workers) },
 		Page:    w.strategy.Page, Cluster: w.describe, Trace: w.collect,
 		DemoToken: w.demoToken, Demo: w.demo(),
-		Draining: w.draining.Load, Share: w.origins.share, SocketIO: http.HandlerFunc(w.serveSocketIO), Log: log,
+		Draining: w.draining.Load, Share: w.origins.Share, SocketIO: http.HandlerFunc(w.serveSocketIO), Log: log,
 	}).Handler()
 	return w, nil
 }
