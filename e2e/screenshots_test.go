@@ -116,9 +116,16 @@ func TestScreenshots(t *testing.T) {
 			v.tells(v.text("sid"))
 			shot(v, "back")
 
-			v = see(none)
-			v.must(v.button("Connect").Click())
-			v.must(v.expect(v.GetByTestId("timeline").Locator("[data-ok=false]").First(), 10*time.Second).ToBeVisible())
+			broken := func() bool { // luck may bring one through
+				v = see(none)
+				v.must(v.button("Connect").Click())
+				return v.told(5 * time.Second)
+			}
+			for tries := 1; !broken(); tries++ {
+				if v.must(v.Context().Close()); tries == 8 {
+					t.Fatal("of 8 handshakes none broke")
+				}
+			}
 			shot(v, "failing")
 			v.must(v.mark("[data-ok=false]").Last().Click())
 			shot(v, "opened")
