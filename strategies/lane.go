@@ -106,15 +106,21 @@ func Rights(oob []byte) (fds []int) {
 // receiver is the worker's side of a lane: a listener fed with descriptors.
 type receiver struct {
 	lane *net.UnixConn
-	mu   sync.Mutex // one Accept at a time: buf and oob below
+	mu   sync.Mutex // one Accept at a time: what is below
 	buf  [1]byte
 	oob  [32]byte // room for one descriptor's control message
+	room Descriptors
 }
 
+// Accept fails for a while, as a listening socket's does, when this process is
+// about to run out of descriptors.
 func (r *receiver) Accept() (net.Conn, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for {
+		if r.room.Full() {
+			return nil, &net.OpError{Op: "accept", Net: "unix", Err: os.NewSyscallError("recvmsg", unix.EMFILE)}
+		}
 		n, on, _, _, err := r.lane.ReadMsgUnix(r.buf[:], r.oob[:]) // package net asks for close-on-exec
 		if err != nil {
 			return nil, err
@@ -127,11 +133,11 @@ func (r *receiver) Accept() (net.Conn, error) {
 			c, err := net.FileConn(f)
 			f.Close()
 			if err == nil {
+				r.room.Took(c)
 				return c, nil
 			}
 		}
-		// No connection in it: it was reset on the way, or this process is out
-		// of descriptors and the kernel dropped it. Others wait behind it.
+		// No connection in it: it was reset on the way. Others wait behind it.
 	}
 }
 

@@ -107,7 +107,7 @@ func Listen(f *os.File) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inherit %s: %w", f.Name(), err)
 	}
-	return &receiver{lane: c.(*net.UnixConn)}, nil
+	return &receiver{lane: c.(*net.UnixConn), room: NewDescriptors()}, nil
 }
 
 // acceptLoop accepts raw descriptors from f until it is closed. They stay in

@@ -81,15 +81,24 @@ func (l *Listener) receive(lane *net.UnixConn) {
 		lane.Close()
 	}()
 	buf, oob := make([]byte, MaxSize), make([]byte, unix.CmsgSpace(4))
+	room := strategies.NewDescriptors()
 	for {
+		for room.Full() {
+			select {
+			case <-time.After(10 * time.Millisecond): // once the lane is full, senders go on by proxy
+			case <-l.done:
+				return
+			}
+		}
 		n, on, flags, _, err := lane.ReadMsgUnix(buf, oob) // package net asks for close-on-exec
 		if err != nil || n == 0 && on == 0 {
 			return
 		}
 		c, err := received(buf[:n], oob[:on], flags)
-		if err != nil { // of another version, or we are out of descriptors: its client tries again
+		if err != nil { // of another version: its client tries again
 			continue
 		}
+		room.Took(c.Conn)
 		l.begun.Add(1)
 		c.begun = l.begun.Done
 		l.offer(c)

@@ -1,0 +1,30 @@
+package worker
+
+import (
+	"bytes"
+	stdlog "log"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// acceptErrors is where an http.Server writes its log: it says what clients do
+// wrong, which is dropped, and that it can't accept, which is the operator's.
+type acceptErrors struct {
+	log   *slog.Logger
+	after atomic.Int64 // in Unix seconds: told of not more than once a minute
+}
+
+func newErrorLog(log *slog.Logger) *stdlog.Logger {
+	return stdlog.New(&acceptErrors{log: log}, "", 0)
+}
+
+func (a *acceptErrors) Write(line []byte) (int, error) {
+	rest, ok := bytes.CutPrefix(line, []byte("http: Accept error: "))
+	now, after := time.Now().Unix(), a.after.Load()
+	if ok && now >= after && a.after.CompareAndSwap(after, now+60) {
+		why, _, _ := bytes.Cut(rest, []byte("; retrying"))
+		a.log.Warn("clients wait until others leave: raise the limit of descriptors (ulimit -n), or have more workers", "error", string(why))
+	}
+	return len(line), nil
+}
