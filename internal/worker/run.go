@@ -3,8 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
-	"io"
-	stdlog "log"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -85,7 +84,7 @@ func ignoreDone(ctx context.Context, err error) error {
 
 // clientServer serves what comes from outside.
 func (w *Worker) clientServer() *http.Server {
-	s := newServer(w.fromClients(w.site))
+	s := newServer(w.fromClients(w.site), w.log)
 	s.SetKeepAlivesEnabled(!w.boot.Strict || !w.info.PerConnection)
 	s.ConnContext = forward.WithConn
 	s.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -98,18 +97,18 @@ func (w *Worker) clientServer() *http.Server {
 
 // peerServer serves what other workers forward and ask.
 func (w *Worker) peerServer() *http.Server {
-	s := newServer(w.forward.FromPeers(w.signed(w.site), w.questions()))
+	s := newServer(w.forward.FromPeers(w.signed(w.site), w.questions()), w.log)
 	s.IdleTimeout = 0 // the forwarder closes idle connections: it then never sends on one that is being closed
 	return s
 }
 
 // newServer bounds what slow clients may hold; longer polls extend it themselves.
-func newServer(h http.Handler) *http.Server {
+func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       75 * time.Second,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          stdlog.New(io.Discard, "", 0), // what clients do wrong
+		ErrorLog:          newErrorLog(log),
 	}
 }
