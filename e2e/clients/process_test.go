@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,25 +14,11 @@ import (
 	"github.com/samedoor/samedoor/internal/clustertest"
 )
 
-// stat returns the fields of /proc/PID/stat from the state on, nil if there is
-// no such process (a zombie is none).
-func stat(pid int) []string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return nil
-	}
-	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // the name before may hold anything
-	if f[0] == "Z" {
-		return nil
-	}
-	return f
-}
-
 // cpu is the time that processes have used so far.
 func cpu(pids []int) (used time.Duration) {
 	const tick = 10 * time.Millisecond // USER_HZ is 100 on Linux
 	for _, pid := range pids {
-		if f := stat(pid); f != nil {
+		if f := clustertest.Stat(pid); f != nil {
 			user, _ := strconv.Atoi(f[11])
 			system, _ := strconv.Atoi(f[12])
 			used += time.Duration(user+system) * tick
@@ -49,7 +34,7 @@ func family(pid int) []int {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, s := range stats {
 		child, _ := strconv.Atoi(filepath.Base(filepath.Dir(s)))
-		if f := stat(child); f != nil {
+		if f := clustertest.Stat(child); f != nil {
 			parent, _ := strconv.Atoi(f[1])
 			children[parent] = append(children[parent], child)
 		}
@@ -76,7 +61,7 @@ func still(pid int) bool {
 // alive returns those of pids that are.
 func alive(pids []int) (still []int) {
 	for _, pid := range pids {
-		if stat(pid) != nil {
+		if clustertest.Stat(pid) != nil {
 			still = append(still, pid)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/samedoor/samedoor/internal/clustertest"
 )
 
 func TestEmbedded(t *testing.T) {
@@ -21,7 +23,7 @@ func TestEmbedded(t *testing.T) {
 	if err := b.client.Set(t.Context(), "k", "v", time.Second).Err(); err != nil {
 		t.Fatal(err)
 	}
-	within(t, limit, "expiry", func() bool { return b.client.Exists(t.Context(), "k").Val() == 0 })
+	clustertest.Until(t, limit, "expiry", func() bool { return b.client.Exists(t.Context(), "k").Val() == 0 })
 	appendN(t, b, "lobby", 0, 1100)
 	if ms, err := b.Last(t.Context(), "lobby", 5000); err != nil || len(ms) != 1000 {
 		t.Errorf("%d kept, %v; want 1000", len(ms), err)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/bus/bustest"
+	"github.com/samedoor/samedoor/internal/clustertest"
+	"github.com/samedoor/samedoor/internal/logs/logstest"
 )
 
 func TestFeed(t *testing.T) {
@@ -18,11 +20,11 @@ func TestFeed(t *testing.T) {
 		var got told
 		f := b.Feed("a", got.handler())
 		running(t, f.Run)
-		within(t, limit, "up", func() bool { return got.get(func() int { return got.ups }) == 1 })
+		clustertest.Until(t, limit, "up", func() bool { return got.get(func() int { return got.ups }) == 1 })
 
 		began := time.Now()
 		f.Watch("lobby")
-		within(t, limit, "open", got.isOpen)
+		clustertest.Until(t, limit, "open", got.isOpen)
 		if d := time.Since(began); d > blockFor/2 {
 			t.Errorf("a room was opened after %s: the reader was not woken", d)
 		}
@@ -31,16 +33,16 @@ func TestFeed(t *testing.T) {
 		}
 		// More than one read's worth.
 		want := appendN(t, b, "lobby", 10, 2*readCount+10)
-		within(t, limit, "all messages", func() bool { return got.received() >= len(want) })
+		clustertest.Until(t, limit, "all messages", func() bool { return got.received() >= len(want) })
 		if !slices.Equal(offsets(got.messages), want) {
 			t.Error("not every message once and in order")
 		}
 		f.Unwatch("lobby")
 		appendN(t, b, "lobby", 2000, 1)
 		f.Watch("hall")
-		within(t, limit, "another room", func() bool { return got.get(func() int { return got.opened }) == 2 })
+		clustertest.Until(t, limit, "another room", func() bool { return got.get(func() int { return got.opened }) == 2 })
 		appendN(t, b, "hall", 0, 1)
-		within(t, limit, "its message", func() bool { return got.received() == len(want)+1 })
+		clustertest.Until(t, limit, "its message", func() bool { return got.received() == len(want)+1 })
 	})
 }
 
@@ -60,17 +62,17 @@ func TestPresence(t *testing.T) {
 		f := b.Feed("a", got.handler())
 		f.Watch("lobby")
 		running(t, f.Run)
-		within(t, limit, "those who were there", func() bool { return got.size("x") == 2 })
+		clustertest.Until(t, limit, "those who were there", func() bool { return got.size("x") == 2 })
 		if m := got.roster["x"]["1"]; m != (Member{"1", "Ann", 1, 5}) {
 			t.Errorf("read %+v", m)
 		}
 		publish(x, Update{Joined: []Member{{ID: "3"}}, Left: []string{"1", "2"}})
-		within(t, limit, "coming and going", func() bool { return got.size("x") == 1 })
+		clustertest.Until(t, limit, "coming and going", func() bool { return got.size("x") == 1 })
 		publish(x, Update{Replace: true, Joined: []Member{{ID: "4"}, {ID: "5"}, {ID: "6"}}})
-		within(t, limit, "all anew", func() bool { return got.size("x") == 3 })
+		clustertest.Until(t, limit, "all anew", func() bool { return got.size("x") == 3 })
 		publish(f, Update{Joined: []Member{{ID: "self"}}, Typing: []Typing{{"self", true}}})
 		publish(x, Update{Typing: []Typing{{"Ann", true}, {"Ann", false}}})
-		within(t, limit, "typing", func() bool { return got.get(func() int { return len(got.typing) }) == 2 })
+		clustertest.Until(t, limit, "typing", func() bool { return got.get(func() int { return len(got.typing) }) == 2 })
 		if got.typing[0] != (Typing{"Ann", true}) || got.typing[1] != (Typing{"Ann", false}) || got.size("a") != 0 {
 			t.Errorf("typing %v, own members %d", got.typing, got.size("a"))
 		}
@@ -79,18 +81,18 @@ func TestPresence(t *testing.T) {
 		if gone, err := b.Feed("c", Handler{}).Prune(ctx, "x", nil); !gone || err != nil {
 			t.Fatal(gone, err)
 		}
-		within(t, limit, "pruned", func() bool { return got.size("x") == 0 })
+		clustertest.Until(t, limit, "pruned", func() bool { return got.size("x") == 0 })
 		if gone, err := b.Feed("c", Handler{}).Prune(ctx, "a", []string{"lobby"}); !gone || err != nil {
 			t.Fatal(gone, err)
 		}
-		within(t, limit, "told to publish again", func() bool { return got.get(func() int { return got.cleared }) == 1 })
+		clustertest.Until(t, limit, "told to publish again", func() bool { return got.get(func() int { return got.cleared }) == 1 })
 
 		publish(x, Update{Joined: []Member{{ID: "7"}}})
 		if rooms, err := b.Feed("x", Handler{}).Rooms(ctx); err != nil || !slices.Equal(rooms, []string{"lobby"}) {
 			t.Errorf("a successor finds %v, %v", rooms, err)
 		}
 		publish(b.Feed("x", Handler{}), Update{Replace: true, Empty: true})
-		within(t, limit, "successor", func() bool { return got.size("x") == 0 })
+		clustertest.Until(t, limit, "successor", func() bool { return got.size("x") == 0 })
 		if rooms, err := x.Rooms(ctx); err != nil || len(rooms) != 0 {
 			t.Errorf("left over: %v, %v", rooms, err)
 		}
@@ -110,30 +112,30 @@ func TestFeedOutage(t *testing.T) {
 	for name, outage := range outages {
 		t.Run(name, func(t *testing.T) {
 			server := bustest.StartRedis(t)
-			var log lines
+			var log logstest.Buffer
 			b := openLogging(t, server.URL(), &log)
 			var got told
 			f := b.Feed("a", got.handler())
 			f.Watch("lobby")
 			running(t, f.Run)
-			within(t, limit, "open", got.isOpen)
+			clustertest.Until(t, limit, "open", got.isOpen)
 			appendN(t, b, "lobby", 0, 5)
-			within(t, limit, "messages", func() bool { return got.received() == 5 })
+			clustertest.Until(t, limit, "messages", func() bool { return got.received() == 5 })
 
 			outage.away(server)
-			within(t, 4*time.Second, "noticed", func() bool { return !b.Up() && got.get(func() int { return got.downs }) == 1 })
+			clustertest.Until(t, 4*time.Second, "noticed", func() bool { return !b.Up() && got.get(func() int { return got.downs }) == 1 })
 			began := time.Now()
 			_, err := b.Append(t.Context(), "lobby", "c", Message{ID: "x"})
 			if d := time.Since(began); !errors.Is(err, ErrGone) || d > callLimit+500*time.Millisecond {
 				t.Errorf("append while away: %v after %s", err, d)
 			}
 			outage.return_(server)
-			within(t, 5*time.Second, "back", func() bool {
+			clustertest.Until(t, 5*time.Second, "back", func() bool {
 				_, err := b.Append(t.Context(), "lobby", "c", Message{ID: "x"})
 				return err == nil
 			})
-			within(t, 5*time.Second, "read on", func() bool { return got.received() == 6 })
-			if got.get(func() int { return got.ups }) < 2 || log.count("bus gone") != 1 || log.count("bus back") != 1 {
+			clustertest.Until(t, 5*time.Second, "read on", func() bool { return got.received() == 6 })
+			if got.get(func() int { return got.ups }) < 2 || log.Count("bus gone") != 1 || log.Count("bus back") != 1 {
 				t.Errorf("up %d times; log:\n%s", got.ups, &log)
 			}
 		})
@@ -150,13 +152,13 @@ func TestFlush(t *testing.T) {
 	f := b.Feed("a", got.handler())
 	f.Watch("lobby")
 	running(t, f.Run)
-	within(t, limit, "open", got.isOpen)
+	clustertest.Until(t, limit, "open", got.isOpen)
 	future := fmt.Sprint(time.Now().Add(time.Hour).UnixMilli(), "-0")
 	c.Do(t.Context(), "XADD", messagesKey("lobby"), future, entryField, `{"id":"ahead"}`)
-	within(t, limit, "message", func() bool { return got.received() == 1 })
+	clustertest.Until(t, limit, "message", func() bool { return got.received() == 1 })
 	c.FlushAll(t.Context())
 	appendN(t, b, "lobby", 0, 3)
-	within(t, 5*time.Second, "messages", func() bool { return got.received() == 4 })
+	clustertest.Until(t, 5*time.Second, "messages", func() bool { return got.received() == 4 })
 	if got.get(func() int { return got.ups }) != 2 {
 		t.Errorf("up %d times, want 2", got.ups)
 	}
@@ -182,7 +184,7 @@ func TestLag(t *testing.T) {
 		f := b.Feed("a", h)
 		f.Watch("lobby")
 		running(t, f.Run)
-		within(t, limit, "open", got.isOpen)
+		clustertest.Until(t, limit, "open", got.isOpen)
 		publish := func(u Update) {
 			t.Helper()
 			u.Room = "lobby"
@@ -196,8 +198,8 @@ func TestLag(t *testing.T) {
 			publish(Update{Typing: slices.Repeat([]Typing{{"Ann", true}}, 50)})
 		}
 		close(release)
-		within(t, limit, "the member", func() bool { return got.size("x") == 1 })
-		within(t, limit, "all anew", func() bool { return got.get(func() int { return got.ups }) == 2 })
+		clustertest.Until(t, limit, "the member", func() bool { return got.size("x") == 1 })
+		clustertest.Until(t, limit, "all anew", func() bool { return got.get(func() int { return got.ups }) == 2 })
 	})
 }
 
@@ -212,7 +214,7 @@ func TestCalm(t *testing.T) {
 	f.Watch("lobby")
 	running(t, f.Run)
 	running(t, func(ctx context.Context) error { return b.Register(ctx, Worker{ID: "a"}) })
-	within(t, limit, "open", got.isOpen)
+	clustertest.Until(t, limit, "open", got.isOpen)
 	r := b.Registry()
 	for range 8 {
 		running(t, func(ctx context.Context) error {
@@ -225,7 +227,7 @@ func TestCalm(t *testing.T) {
 		})
 	}
 	line.Cut()
-	within(t, limit, "noticed", func() bool { return !b.Up() })
+	clustertest.Until(t, limit, "noticed", func() bool { return !b.Up() })
 	before := line.Attempts()
 	const seconds = 2
 	time.Sleep(seconds * time.Second)
@@ -237,5 +239,5 @@ func TestCalm(t *testing.T) {
 		t.Logf("%d attempts in %d s", n, seconds)
 	}
 	line.Mend()
-	within(t, 5*time.Second, "back", b.Up)
+	clustertest.Until(t, 5*time.Second, "back", b.Up)
 }

@@ -3,12 +3,11 @@ package bus
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/samedoor/samedoor/internal/bus/bustest"
+	"github.com/samedoor/samedoor/internal/logs/logstest"
 )
 
 // onEach runs a test on the embedded server and on a real one.
@@ -29,10 +28,10 @@ func embedded(t testing.TB) *Embedded {
 
 func open(t testing.TB, url string) *Bus {
 	t.Helper()
-	return openLogging(t, url, &lines{})
+	return openLogging(t, url, new(logstest.Buffer))
 }
 
-func openLogging(t testing.TB, url string, to *lines) *Bus {
+func openLogging(t testing.TB, url string, to *logstest.Buffer) *Bus {
 	t.Helper()
 	b, err := Open(url, slog.New(slog.NewTextHandler(to, nil)))
 	if err != nil {
@@ -40,39 +39,6 @@ func openLogging(t testing.TB, url string, to *lines) *Bus {
 	}
 	t.Cleanup(func() { b.Close() })
 	return b
-}
-
-// lines are log lines.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), part)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func within(t testing.TB, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(limit); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within %s", what, limit)
-		}
-	}
 }
 
 // running runs f until the test ends, or the function returned is called.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/bus/bustest"
+	"github.com/samedoor/samedoor/internal/clustertest"
 )
 
 const limit = 10 * time.Second
@@ -171,11 +172,11 @@ func TestStrangeEntries(t *testing.T) {
 	f := b.Feed("a", got.handler())
 	f.Watch("lobby")
 	running(t, f.Run)
-	within(t, limit, "open", got.isOpen)
+	clustertest.Until(t, limit, "open", got.isOpen)
 	c.Do(ctx, "XADD", messagesKey("lobby"), "*", "other", "1")
 	c.Do(ctx, "XADD", eventsKey("lobby"), "*", "x", "y")
 	appendN(t, b, "lobby", 1, 1)
-	within(t, limit, "the message", func() bool { return got.received() == 1 })
+	clustertest.Until(t, limit, "the message", func() bool { return got.received() == 1 })
 	if ms, err := b.Last(ctx, "lobby", 10); err != nil || len(ms) != 2 {
 		t.Errorf("%d messages, %v; want 2", len(ms), err)
 	}
@@ -185,22 +186,22 @@ func TestStrangeEntries(t *testing.T) {
 func everything(t *testing.T, url string) {
 	t.Helper()
 	b := open(t, url)
-	within(t, limit, "ping", func() bool { return b.Ping(t.Context()) == nil })
+	clustertest.Until(t, limit, "ping", func() bool { return b.Ping(t.Context()) == nil })
 	running(t, func(ctx context.Context) error { return b.Register(ctx, Worker{ID: "b", Slot: 1}) })
 	registry := b.Registry()
-	within(t, limit, "lookup", func() bool { _, ok := registry.Lookup(t.Context(), "b"); return ok })
+	clustertest.Until(t, limit, "lookup", func() bool { _, ok := registry.Lookup(t.Context(), "b"); return ok })
 
 	var got told
 	a := b.Feed("a", got.handler())
 	a.Watch("lobby")
 	stop := running(t, a.Run)
-	within(t, limit, "open", got.isOpen)
+	clustertest.Until(t, limit, "open", got.isOpen)
 	other := b.Feed("b", Handler{})
 	if err := other.Publish(t.Context(), []Update{{Room: "lobby", Joined: []Member{{ID: "1", Name: "Bob"}}, Typing: []Typing{{"Bob", true}}}}); err != nil {
 		t.Fatal(err)
 	}
 	all := appendN(t, b, "lobby", 0, 3)
-	within(t, limit, "messages and members", func() bool {
+	clustertest.Until(t, limit, "messages and members", func() bool {
 		return got.received() == 3 && got.size("b") == 1 && got.get(func() int { return len(got.typing) }) == 1
 	})
 	if again := appendN(t, b, "lobby", 0, 3); !slices.Equal(again, all) {

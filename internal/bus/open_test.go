@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/samedoor/samedoor/internal/bus/bustest"
+	"github.com/samedoor/samedoor/internal/clustertest"
 )
 
 // startError does what serve does first.
@@ -100,7 +101,7 @@ func TestCluster(t *testing.T) {
 	if err := c.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
 		t.Fatal(err)
 	}
-	within(t, limit, "cluster", func() bool {
+	clustertest.Until(t, limit, "cluster", func() bool {
 		return strings.Contains(c.ClusterInfo(t.Context()).Val(), "cluster_state:ok")
 	})
 	everything(t, "redis://"+r.Addr+"?addr="+r.Addr)

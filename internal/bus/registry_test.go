@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/bus/bustest"
+	"github.com/samedoor/samedoor/internal/clustertest"
+	"github.com/samedoor/samedoor/internal/logs/logstest"
 )
 
 func TestRegistry(t *testing.T) {
@@ -19,14 +21,14 @@ func TestRegistry(t *testing.T) {
 			t.Fatalf("found %v before it registered", w)
 		}
 		stop := running(t, func(ctx context.Context) error { return open(t, url).Register(ctx, want) })
-		within(t, limit, "registered", func() bool { w, ok := r.Lookup(ctx, want.ID); return ok && w == want })
+		clustertest.Until(t, limit, "registered", func() bool { w, ok := r.Lookup(ctx, want.ID); return ok && w == want })
 		stopped := running(t, func(ctx context.Context) error { return open(t, url).Register(ctx, Worker{ID: "w0"}) })
-		within(t, limit, "both", func() bool {
+		clustertest.Until(t, limit, "both", func() bool {
 			all, err := r.List(ctx)
 			return err == nil && len(all) == 2 && all[0].ID == "w0" && all[1] == want
 		})
 		stop()
-		within(t, limit, "one left", func() bool { _, ok := r.Lookup(ctx, want.ID); return !ok })
+		clustertest.Until(t, limit, "one left", func() bool { _, ok := r.Lookup(ctx, want.ID); return !ok })
 		stopped()
 	})
 }
@@ -54,12 +56,12 @@ func TestLease(t *testing.T) {
 		}
 		running(t, func(ctx context.Context) error { return b.Register(ctx, Worker{ID: "alive"}) })
 		r := b.Registry()
-		within(t, limit, "both", func() bool {
+		clustertest.Until(t, limit, "both", func() bool {
 			_, dead := r.Lookup(t.Context(), "dead")
 			_, alive := r.Lookup(t.Context(), "alive")
 			return dead && alive
 		})
-		within(t, limit, "lease over", func() bool { _, ok := r.Lookup(t.Context(), "dead"); return !ok })
+		clustertest.Until(t, limit, "lease over", func() bool { _, ok := r.Lookup(t.Context(), "dead"); return !ok })
 		if _, ok := r.Lookup(t.Context(), "alive"); !ok {
 			t.Error("a living worker's lease ran out")
 		}
@@ -72,9 +74,9 @@ func TestSuccessorKeepsLease(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		b, r := open(t, url), open(t, url).Registry()
 		stop := running(t, func(ctx context.Context) error { return b.Register(ctx, Worker{ID: "w", PID: 1}) })
-		within(t, limit, "first", func() bool { w, _ := r.Lookup(t.Context(), "w"); return w.PID == 1 })
+		clustertest.Until(t, limit, "first", func() bool { w, _ := r.Lookup(t.Context(), "w"); return w.PID == 1 })
 		running(t, func(ctx context.Context) error { return b.Register(ctx, Worker{ID: "w", PID: 2}) })
-		within(t, limit, "second", func() bool { w, _ := r.Lookup(t.Context(), "w"); return w.PID == 2 })
+		clustertest.Until(t, limit, "second", func() bool { w, _ := r.Lookup(t.Context(), "w"); return w.PID == 2 })
 		stop()
 		if all, err := b.Registry().List(t.Context()); err != nil || len(all) != 1 || all[0].PID != 2 {
 			t.Errorf("%v, %v; want the successor", all, err)
@@ -86,12 +88,12 @@ func TestSuccessorKeepsLease(t *testing.T) {
 // workers of a server that lost its data are known all the time.
 func TestRegistryOutage(t *testing.T) {
 	server := bustest.StartRedis(t)
-	var log lines
+	var log logstest.Buffer
 	b := openLogging(t, server.URL(), &log)
 	running(t, func(ctx context.Context) error { return b.Register(ctx, Worker{ID: "w"}) })
 	r := b.Registry()
 	known := func() bool { _, ok := r.Lookup(t.Context(), "w"); return ok }
-	within(t, limit, "registered", known)
+	clustertest.Until(t, limit, "registered", known)
 
 	server.Kill()
 	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
@@ -109,13 +111,13 @@ func TestRegistryOutage(t *testing.T) {
 	server.Start()
 	c := server.Client()
 	defer c.Close()
-	within(t, 5*time.Second, "registered again", func() bool {
+	clustertest.Until(t, 5*time.Second, "registered again", func() bool {
 		if !known() {
 			t.Fatal("unknown after the return")
 		}
 		return c.Exists(t.Context(), leaseKey("w")).Val() == 1
 	})
-	if log.count("bus gone") != 1 || log.count("bus back") != 1 || log.count("level=") != 2 {
+	if log.Count("bus gone") != 1 || log.Count("bus back") != 1 || log.Count("level=") != 2 {
 		t.Errorf("log:\n%s", &log)
 	}
 }
@@ -163,16 +165,16 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	acl("on", ">p", "~{samedoor}:*", "+@all", "-set")
-	var log lines
+	var log logstest.Buffer
 	b := openLogging(t, "redis://u:p@"+server.Addr, &log)
 	b.refresh = 20 * time.Millisecond
 	running(t, func(ctx context.Context) error { return b.Register(ctx, Worker{ID: "w"}) })
-	within(t, limit, "complaint", func() bool { return log.count("NOPERM") > 0 })
+	clustertest.Until(t, limit, "complaint", func() bool { return log.Count("NOPERM") > 0 })
 	time.Sleep(500 * time.Millisecond) // several attempts
-	if log.count("fails, will go on trying") != 1 || log.count("bus gone") != 0 {
+	if log.Count("fails, will go on trying") != 1 || log.Count("bus gone") != 0 {
 		t.Errorf("log:\n%s", &log)
 	}
 	acl("+set")
-	within(t, limit, "registered", func() bool { _, ok := b.Registry().Lookup(t.Context(), "w"); return ok })
-	within(t, limit, "all clear", func() bool { return log.count("works again") == 1 })
+	clustertest.Until(t, limit, "registered", func() bool { _, ok := b.Registry().Lookup(t.Context(), "w"); return ok })
+	clustertest.Until(t, limit, "all clear", func() bool { return log.Count("works again") == 1 })
 }

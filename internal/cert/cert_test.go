@@ -1,17 +1,16 @@
 package cert
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/samedoor/samedoor/internal/cert/certtest"
+	"github.com/samedoor/samedoor/internal/logs/logstest"
 )
 
 func TestLoad(t *testing.T) {
@@ -67,7 +66,7 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log syncBuffer
+	var log logstest.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
 	pairs, done := make(chan *Pair, 9), make(chan struct{})
 	go func() {
@@ -103,15 +102,15 @@ func TestWatch(t *testing.T) {
 
 	// Broken ones, each told of once.
 	for _, spoil := range []func(){func() { certtest.Spoil(t, k) }, func() { os.Remove(k) }} {
-		before := strings.Count(log.String(), "the old one stays")
+		before := log.Count("the old one stays")
 		spoil()
-		for end := time.Now().Add(20 * time.Second); strings.Count(log.String(), "the old one stays") == before; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(20 * time.Second); log.Count("the old one stays") == before; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("not told: %s", &log)
 			}
 		}
-		time.Sleep(20 * time.Millisecond)                                        // twenty more looks
-		if n := strings.Count(log.String(), "the old one stays"); n > before+2 { // between truncation and the look it may be broken otherwise
+		time.Sleep(20 * time.Millisecond)                      // twenty more looks
+		if n := log.Count("the old one stays"); n > before+2 { // between truncation and the look it may be broken otherwise
 			t.Errorf("told %d times", n-before)
 		}
 	}
@@ -122,21 +121,4 @@ func TestWatch(t *testing.T) {
 	if len(pairs) > 0 {
 		t.Errorf("also %v", (<-pairs).Leaf.Subject)
 	}
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/bus"
+	"github.com/samedoor/samedoor/internal/clustertest"
 )
 
 // recorder is a client that keeps what it is told, as the wire would have it.
@@ -77,16 +78,7 @@ func (r *recorder) welcome(t testing.TB) welcome {
 // eventually polls: what is tested happens in other goroutines.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	within(t, 10*time.Second, what, ok)
-}
-
-func within(t testing.TB, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(limit); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within %s", what, limit)
-		}
-	}
+	clustertest.Until(t, 10*time.Second, what, ok)
 }
 
 func embedded(t testing.TB) *bus.Embedded {

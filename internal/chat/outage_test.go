@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/bus/bustest"
+	"github.com/samedoor/samedoor/internal/clustertest"
 )
 
 // TestOutage: a server that is killed (and loses everything) or falls silent,
@@ -36,7 +37,7 @@ func TestOutage(t *testing.T) {
 			if d := time.Since(began); got.OK || !strings.Contains(got.Error, "again") || d > 3*time.Second {
 				t.Errorf("answered %v after %s", got, d)
 			}
-			within(t, 4*time.Second, "both notice", func() bool { return !a.bus.Up() && !b.bus.Up() })
+			clustertest.Until(t, 4*time.Second, "both notice", func() bool { return !a.bus.Up() && !b.bus.Up() })
 
 			// While it is away: a crowd of messages is refused soon, and a new
 			// member is welcomed, by those who are known.
@@ -70,8 +71,8 @@ func TestOutage(t *testing.T) {
 
 			outage.back(server)
 			back := time.Now()
-			within(t, 5*time.Second, "stored again", func() bool { return say(annM, "after", "x").OK })
-			within(t, 5*time.Second, "shown to all", func() bool {
+			clustertest.Until(t, 5*time.Second, "stored again", func() bool { return say(annM, "after", "x").OK })
+			clustertest.Until(t, 5*time.Second, "shown to all", func() bool {
 				for _, r := range []*recorder{ann, cid, dan} {
 					if s := r.seen(); len(s) == 0 || s[len(s)-1].ID != "after" {
 						return false
@@ -79,7 +80,7 @@ func TestOutage(t *testing.T) {
 				}
 				return true
 			})
-			within(t, 5*time.Second, "who is here", func() bool {
+			clustertest.Until(t, 5*time.Second, "who is here", func() bool {
 				for _, r := range []*recorder{ann, cid, dan} {
 					people, n := list(r)
 					if n != 3 || people[person{"Bob", 1}] != 0 || people[person{"Dan", 1}] != 1 || people[person{"Cid", 0}] != 1 {
@@ -132,7 +133,7 @@ func TestMissedMeanwhile(t *testing.T) {
 		first string
 		n     int
 	}{{"Ann", ann, "0", n + 1}, {"Cid", cid, "201", 500}, {"Dan", dan, "651", 50}, {"who came from the future", future, "651", 50}} {
-		within(t, 5*time.Second, tt.who, func() bool {
+		clustertest.Until(t, 5*time.Second, tt.who, func() bool {
 			s := tt.r.seen()
 			return len(s) > 0 && s[len(s)-1].ID == fmt.Sprint(n)
 		})
@@ -161,7 +162,7 @@ func TestStreamBeginsAnew(t *testing.T) {
 		t.Fatal(got)
 	}
 	bob, _ := w.join(t, nil)
-	within(t, 5*time.Second, "message of the new stream", func() bool { return len(ann.seen()) == 2 })
+	clustertest.Until(t, 5*time.Second, "message of the new stream", func() bool { return len(ann.seen()) == 2 })
 	say(m, "2", "x")
 	for _, r := range []*recorder{ann, bob} {
 		eventually(t, "the next", func() bool { s := r.seen(); return s[len(s)-1].ID == "2" })
@@ -207,6 +208,6 @@ func TestHugeOutageIsCalm(t *testing.T) {
 	w.out.mu.Unlock()
 	line.Mend()
 	r, _ := w.enter(auth("room", "r0"))
-	within(t, 5*time.Second, "back", func() bool { return say(stays, "x", "x").OK })
+	clustertest.Until(t, 5*time.Second, "back", func() bool { return say(stays, "x", "x").OK })
 	eventually(t, "welcome", func() bool { _, n := list(r); return n > 1 })
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/samedoor/samedoor/internal/bus/bustest"
+	"github.com/samedoor/samedoor/internal/clustertest"
 )
 
 // list is who a client believes is here, from what it was told.
@@ -171,7 +172,7 @@ func TestStopped(t *testing.T) {
 	b.join(t, nil)
 	eventually(t, "two", func() bool { _, n := list(ann); return n == 2 })
 	b.stop()
-	within(t, 2*time.Second, "one", func() bool { _, n := list(ann); return n == 1 })
+	clustertest.Until(t, 2*time.Second, "one", func() bool { _, n := list(ann); return n == 1 })
 }
 
 // TestNoSuccessor: the others find out when the lease is over.

@@ -4,7 +4,6 @@ package clustertest
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -24,6 +23,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/samedoor/samedoor/internal/logs/logstest"
 )
 
 // Binary returns the path of the built program, built once per test process:
@@ -182,7 +183,7 @@ func (c *Cluster) ready() <-chan struct{} {
 	go func() {
 		for {
 			select {
-			case <-c.log.grown():
+			case <-c.log.grew:
 			case <-c.ended:
 				return
 			}
@@ -232,17 +233,12 @@ func (c *Cluster) Stop() {
 
 // Group lists the processes of the cluster that are alive: `pid command`.
 func (c *Cluster) Group() (alive []string) {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, s := range stats {
-		b, err := os.ReadFile(s)
-		if err != nil {
-			continue
-		}
-		// pid (comm) state ppid pgrp …, and comm may hold anything
-		f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-		if f[2] == strconv.Itoa(c.PID()) && f[0] != "Z" {
-			line, _ := os.ReadFile(filepath.Dir(s) + "/cmdline")
-			alive = append(alive, strings.Fields(string(b))[0]+" "+strings.ReplaceAll(string(line), "\x00", " "))
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		if f := Stat(pid); f != nil && f[2] == strconv.Itoa(c.PID()) { // state ppid pgrp …
+			line, _ := os.ReadFile(dir + "/cmdline")
+			alive = append(alive, fmt.Sprintf("%d %s", pid, strings.ReplaceAll(string(line), "\x00", " ")))
 		}
 	}
 	return alive
@@ -353,30 +349,20 @@ func Ports(t testing.TB) int {
 
 // buffer collects the output and tells when it grows.
 type buffer struct {
-	mu   sync.Mutex
-	b    bytes.Buffer
+	logstest.Buffer
 	grew chan struct{}
 }
 
 func newBuffer() *buffer { return &buffer{grew: make(chan struct{}, 1)} }
 
 func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	n, err := b.Buffer.Write(p)
 	select {
 	case b.grew <- struct{}{}:
 	default:
 	}
-	return b.b.Write(p)
+	return n, err
 }
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func (b *buffer) grown() <-chan struct{} { return b.grew }
 
 func tail(s string, n int) string {
 	var lines []string

@@ -70,10 +70,8 @@ func TestImports(t *testing.T) {
 				why = "socketio is for anyone's program"
 			case strings.Contains(i, "zishang520/") && p.ImportPath != module+"internal/engines":
 				why = "the Socket.IO library is there to compare with: internal/engines only"
-			case in(i, "internal/clustertest"):
-				if !in(p.ImportPath, "strategies/strategytest") && !in(p.ImportPath, "e2e") && !in(p.ImportPath, "internal/clustertest") {
-					why = "a helper of tests"
-				}
+			case ours && strings.HasSuffix(i, "test") && !strings.HasSuffix(p.ImportPath, "test") && !in(p.ImportPath, "e2e"):
+				why = "a helper of tests: other helpers only"
 			}
 			if why != "" {
 				t.Errorf("%s imports %s; allowed: %s", strings.TrimPrefix(p.ImportPath, module), i, why)

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -13,13 +12,13 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/samedoor/samedoor/internal/cert"
 	"github.com/samedoor/samedoor/internal/cert/certtest"
 	"github.com/samedoor/samedoor/internal/engines"
+	"github.com/samedoor/samedoor/internal/logs/logstest"
 	"github.com/samedoor/samedoor/strategies"
 )
 
@@ -35,7 +34,7 @@ func (plain) Page(*http.Request) strategies.Page                { return strateg
 // proxy about the client, and follows its certificate.
 func TestAloneTLS(t *testing.T) {
 	certFile, keyFile := certtest.Write(t, "127.0.0.1")
-	log := new(lockedBuffer)
+	log := new(logstest.Buffer)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
@@ -51,7 +50,7 @@ func TestAloneTLS(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	addr := log.wait(t, `worker ready" address=(\S+)`)
+	addr := log.Wait(t, `worker ready" address=(\S+)`)
 
 	var serial string
 	client := func(intro string) *http.Client {
@@ -92,7 +91,7 @@ func TestAloneTLS(t *testing.T) {
 	sid, _, _ := strings.Cut(rest, `"`)
 	ask(introduced, "POST", polling+"&sid="+sid, "40")
 	ask(introduced, "POST", polling+"&sid="+sid, "41")
-	log.wait(t, fmt.Sprintf(`msg=disconnect namespace=/ sid=%s (client=198\.51\.100\.7) `, regexp.QuoteMeta(sid)))
+	log.Wait(t, fmt.Sprintf(`msg=disconnect namespace=/ sid=%s (client=198\.51\.100\.7) `, regexp.QuoteMeta(sid)))
 
 	renewed := certtest.Replace(t, certFile, keyFile, "127.0.0.1", time.Now().Add(time.Hour))
 	for end := time.Now().Add(20 * time.Second); serial != renewed; {
@@ -100,36 +99,5 @@ func TestAloneTLS(t *testing.T) {
 			t.Fatalf("still the old certificate: %s", log)
 		}
 		ask(client(""), "GET", "/healthz", "")
-	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// wait returns what the pattern's group matches once it is there.
-func (b *lockedBuffer) wait(t *testing.T, pattern string) string {
-	t.Helper()
-	re := regexp.MustCompile(pattern)
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if m := re.FindStringSubmatch(b.String()); m != nil {
-			return m[1]
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%s is not in: %s", pattern, b)
-		}
 	}
 }

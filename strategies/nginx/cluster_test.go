@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/samedoor/samedoor/internal/clustertest"
 	"github.com/samedoor/samedoor/strategies"
 )
 
@@ -220,15 +221,11 @@ func (c *cluster) nginxPid() int {
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("after 10 s still waiting for %s", what)
-		}
-	}
+	clustertest.Until(t, 10*time.Second, what, ok)
 }
 
-// gone tells whether no process of nginx's group is left, not even a zombie.
-func gone(pid int) bool { return syscall.Kill(-pid, 0) == syscall.ESRCH }
+// groupGone tells whether no process of nginx's group is left, not even a zombie.
+func groupGone(pid int) bool { return syscall.Kill(-pid, 0) == syscall.ESRCH }
 
 // children lists the processes that nginx has started.
 func children(t *testing.T, pid int) (pids []int) {

@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -19,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/samedoor/samedoor/internal/clustertest"
 	"github.com/samedoor/samedoor/strategies"
 )
 
@@ -57,7 +57,7 @@ func TestMended(t *testing.T) {
 		until(t, "another nginx", func() bool { return c.nginxPid() != pid })
 		t.Logf("nginx %d killed, another up after %v", pid, time.Since(killed).Round(time.Millisecond))
 		for _, kid := range kids {
-			until(t, "the end of what the killed one had started", func() bool { return dead(kid) })
+			until(t, "the end of what the killed one had started", func() bool { return clustertest.Gone(kid) })
 		}
 		more := asked.Load() + 5
 		until(t, "more requests", func() bool { return asked.Load() >= more })
@@ -68,12 +68,6 @@ func TestMended(t *testing.T) {
 		t.Errorf("%d requests: %d refused, %d failed", asked.Load(), refused, failed)
 	}
 	t.Logf("%d requests: %d refused, %d failed", asked.Load(), refused, failed)
-}
-
-// dead: a zombie is init's to reap, in a container perhaps never.
-func dead(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
 func TestNginxWorkerKilled(t *testing.T) {
@@ -117,7 +111,7 @@ func TestEnds(t *testing.T) {
 			began := time.Now()
 			c.stop()
 			t.Logf("ended in %v", time.Since(began).Round(time.Millisecond))
-			if !gone(pid) {
+			if !groupGone(pid) {
 				t.Error("a process of nginx is left")
 			}
 			for slot := range 4 {
@@ -205,7 +199,7 @@ func TestParentDeath(t *testing.T) {
 	}
 	// Threads come and go in the parent; nginx must not take one's end for the parent's.
 	until(t, "the threads of the parent", func() bool { _, err := os.Stat(filepath.Join(dir, "threads")); return err == nil })
-	if c.nginxPid() != pid || gone(pid) {
+	if c.nginxPid() != pid || groupGone(pid) {
 		t.Error("nginx did not outlive a thread of its parent")
 	}
 	kids := children(t, pid)
@@ -213,7 +207,7 @@ func TestParentDeath(t *testing.T) {
 	killed := time.Now()
 	cmd.Wait()
 	until(t, "the end of nginx", func() bool {
-		return dead(pid) && !slices.ContainsFunc(kids, func(kid int) bool { return !dead(kid) })
+		return clustertest.Gone(pid) && !slices.ContainsFunc(kids, func(kid int) bool { return !clustertest.Gone(kid) })
 	})
 	took := time.Since(killed)
 	if took > 2*time.Second {

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -67,7 +65,7 @@ func killed(t *testing.T, c *clustertest.Cluster) {
 		if err := syscall.Kill(w.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		clustertest.Until(t, 10*time.Second, "the worker is dead", func() bool { return gone(w.PID) })
+		clustertest.Until(t, 10*time.Second, "the worker is dead", func() bool { return clustertest.Gone(w.PID) })
 		d.to = time.Now()
 		deaths = append(deaths, d)
 		clustertest.Until(t, 20*time.Second, "the slot has a new worker", func() bool {
@@ -90,14 +88,4 @@ func killed(t *testing.T, c *clustertest.Cluster) {
 			t.Errorf("%s: %s; a death was met: %v", l.addr, l.how, met)
 		}
 	}
-}
-
-// gone tells whether a process has ended, or waits for its parent to hear of it.
-func gone(pid int) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return true
-	}
-	_, state, _ := strings.Cut(string(b), ") ")
-	return strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
 }

@@ -4,7 +4,6 @@
 package doctortest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -13,11 +12,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/samedoor/samedoor/internal/logs/logstest"
 )
 
 // Port is where whatever is to be examined listens, at an address of its own.
@@ -63,7 +63,7 @@ func missing(t testing.TB, format string, args ...any) {
 // A process is a server under test.
 type process struct {
 	cmd   *exec.Cmd
-	out   buffer
+	out   logstest.Buffer
 	ended chan struct{}
 }
 
@@ -154,7 +154,7 @@ func nodeDir(t testing.TB) string {
 	_, here, _, _ := runtime.Caller(0)
 	dir := filepath.Join(filepath.Dir(here), "..", "testdata", "node")
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", "socket.io", "package.json")); err != nil {
-		missing(t, "Node's socket.io is not installed: make doctor-tools")
+		missing(t, "Node's socket.io is not installed: make tools")
 	}
 	return dir
 }
@@ -260,22 +260,4 @@ func write(t testing.TB, dir, name, text string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// buffer collects output.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
