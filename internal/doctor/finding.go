@@ -35,7 +35,7 @@ type Finding struct {
 type Fix struct {
 	Proxy  string `json:"proxy,omitempty"` // whose configuration it is; empty: nobody's
 	Text   string `json:"text,omitempty"`
-	Config string `json:"config,omitempty"` // to be copied; app1:3000 and app2:3000 stand for the workers
+	Config string `json:"config,omitempty"` // to be copied; docs/doctor.md says what stands for the workers
 }
 
 func (f *Finding) set(s Status, format string, args ...any) {

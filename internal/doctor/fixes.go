@@ -8,7 +8,8 @@ import (
 )
 
 // A folder per problem, a file per proxy. app1:3000 and app2:3000 stand for
-// the workers. The tests apply those of every proxy that can be had.
+// the workers, except in sticky/any.txt, where they share a machine. The tests
+// apply those of every proxy that can be had.
 //
 //go:embed fixes
 var fixFiles embed.FS

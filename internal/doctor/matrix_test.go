@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -202,6 +204,27 @@ func node(c doctortest.NodeConfig) func(*testing.T, *world) string {
 
 var shortPing = map[string]any{"pingInterval": 2000, "pingTimeout": 1000}
 
+// onePortEach does what the printed fix asks of workers on one machine, as pm2
+// starts them: the first listens on port 3000, the second on the next.
+func onePortEach(t *testing.T, _ *world, fix string) string {
+	machine, addr := doctortest.Host(t), address(t)
+	doctortest.Node(t, doctortest.NodeConfig{Kind: "single", Host: machine, Ports: []int{3000, 3001}})
+	conf := strings.NewReplacer("127.0.0.1:", machine+":", "listen 80;", "listen "+addr+";").Replace(fix)
+	servers := regexp.MustCompile(`(?m)^\s*server (\S+);`).FindAllStringSubmatch(conf, -1)
+	if len(servers) < 2 {
+		t.Errorf("%d workers in %s", len(servers), conf)
+	}
+	for _, s := range servers { // nginx would do without one
+		c, err := net.Dial("tcp", s[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	doctortest.Nginx(t, addr, conf)
+	return "http://" + addr
+}
+
 var nodes = []subject{
 	{name: "node", start: node(doctortest.NodeConfig{Kind: "single"}), affinity: "every"},
 	{name: "node, everything", full: true, with: doctor.Options{Hold: 5 * time.Second},
@@ -210,11 +233,7 @@ var nodes = []subject{
 	{name: "node, one session", start: node(doctortest.NodeConfig{Kind: "single"}), with: doctor.Options{Sessions: 1}},
 	{name: "node, with the usual times", soak: true, start: node(doctortest.NodeConfig{Kind: "single"})},
 	{name: "node cluster of 4", start: node(doctortest.NodeConfig{Kind: "cluster", Workers: 4}), exit: 1, want: notSticky,
-		affinity: "connection", workers: 4, mend: "sticky", mended: func(t *testing.T, w *world, fix string) string {
-			addr := address(t)
-			doctortest.Nginx(t, addr, strings.Replace(fix, "listen 80;", "listen "+addr+";", 1))
-			return "http://" + addr
-		}},
+		affinity: "connection", workers: 4, mend: "sticky", mended: onePortEach},
 	{name: "node cluster of 2", start: node(doctortest.NodeConfig{Kind: "cluster", Workers: 2}), exit: 1, want: notSticky, workers: 2},
 	{name: "node cluster of 7", start: node(doctortest.NodeConfig{Kind: "cluster", Workers: 7}), exit: 1, want: notSticky, workers: 7},
 	{name: "node with a token, none given", start: node(doctortest.NodeConfig{Kind: "single", Token: "s3cret"}),

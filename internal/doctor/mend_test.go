@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/samedoor/samedoor/internal/doctor"
+	"github.com/samedoor/samedoor/internal/doctor/doctortest"
 )
 
 // TestNotTheServer: what answers a handshake is told by known words only.
@@ -57,6 +58,31 @@ func TestNotTheServer(t *testing.T) {
 				t.Errorf("%q", got)
 			}
 		})
+	}
+}
+
+// TestPageGiven: an address with a path is examined at /socket.io/, which the
+// report says; and an endpoint at the path itself is found.
+func TestPageGiven(t *testing.T) {
+	t.Parallel()
+	at := func(path string) string {
+		return "http://" + doctortest.Node(t, doctortest.NodeConfig{Kind: "single", Options: map[string]any{"path": path}})
+	}
+	usual, own := at("/socket.io"), at("/ws")
+	for _, c := range []struct{ url, path, title, note string }{
+		{usual, "", "answered in", ""},
+		{usual + "/", "", "answered in", ""},
+		{usual + "/socket.io", "", "answered in", ""},
+		{usual + "/some/path?tab=1", "", "answered in", "Examined is /socket.io/: a page's path, here /some/path, is not the endpoint's. --path"},
+		{usual + "/some/path", "/socket.io", "answered in", ""},
+		{own + "/ws", "", "Engine.IO answers at /ws/, not at /socket.io/", "Examined is /socket.io/: a page's path, here /ws, is"},
+		{own + "/a/page", "ws", "answered in", ""},
+	} {
+		r := examined(t, doctor.Options{URL: c.url, Path: c.path})
+		f := r.Find("reachable")
+		if notes := strings.Join(f.Notes, "\n"); !strings.Contains(f.Title, c.title) || !strings.Contains(notes, c.note) || c.note == "" && notes != "" {
+			t.Errorf("%s --path %q: %q\n%s", c.url, c.path, f.Notes, text(t, r))
+		}
 	}
 }
 

@@ -161,6 +161,9 @@ func (r *reach) secure(ctx context.Context, conn net.Conn, host string) bool {
 // ask makes the first request of a client; true means: again, at e.base.
 func (r *reach) ask(ctx context.Context) (again bool) {
 	e, f := r.e, r.f
+	if page := e.page.EscapedPath(); !r.moved && page != "/" && e.o.Path == "" {
+		f.note("Examined is %s: a page's path, here %s, is not the endpoint's. --path PATH names another endpoint.", e.path(), excerpt(page))
+	}
 	d := e.door(e.from(0))
 	s, a := e.open(ctx, d, nil)
 	e.first, e.firstAnswer = s, a
@@ -242,8 +245,12 @@ func (r *reach) elsewhere(ctx context.Context, a *Answer) {
 	prefix := strings.TrimSuffix(e.page.Path, "/")
 	stem := prefix[:strings.LastIndexByte(prefix, '/')+1]
 	tried := []string{e.base.Path}
-	for _, path := range []string{prefix + "/socket.io/", stem + "socket.io/", "/socket.io/", "/socket.io", "/api/socket.io/", "/ws/socket.io/", "/"} {
-		if slices.Contains(tried, path) || len(tried) > 6 {
+	likely := []string{prefix + "/socket.io/", stem + "socket.io/", "/socket.io/", "/socket.io", "/api/socket.io/", "/ws/socket.io/", "/"}
+	if prefix != "" {
+		likely = append([]string{prefix + "/"}, likely...) // first: Engine.IO answers below its path as well
+	}
+	for _, path := range likely {
+		if slices.Contains(tried, path) {
 			continue
 		}
 		tried = append(tried, path)
@@ -255,7 +262,7 @@ func (r *reach) elsewhere(ctx context.Context, a *Answer) {
 			f.saw(b)
 			f.fail("Engine.IO answers at %s, not at %s", excerpt(path), e.path())
 			f.because("prefix", "A proxy adds or strips a prefix, or the server's `path` option differs from the client's.")
-			f.advise("Forward %s as it is, or tell clients: io(url, { path: %q }); the doctor examines it with --path %s", e.path(), excerpt(path), excerpt(path))
+			f.advise("Forward %s as it is, or tell clients: io(url, { path: %q }). With --path %s the doctor examines it.", e.path(), excerpt(path), excerpt(path))
 			return
 		}
 	}
