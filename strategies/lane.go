@@ -132,6 +132,10 @@ func (r *receiver) Accept() (net.Conn, error) {
 			f := os.NewFile(uintptr(fd), "passed connection")
 			c, err := net.FileConn(f)
 			f.Close()
+			if err == nil && c.RemoteAddr() == nil { // reset on the way: no peer has a name, and users of a net.Conn trust in one
+				c.Close()
+				continue
+			}
 			if err == nil {
 				r.room.Took(c)
 				return c, nil

@@ -125,6 +125,35 @@ func answered(t *testing.T, c net.Conn, want string) {
 	}
 }
 
+// TestResetOnTheWay: a connection that its client resets before the worker
+// receives it has no peer any more, and is nobody's.
+func TestResetOnTheWay(t *testing.T) {
+	r := newRig(t, 1, Slot)
+	for range 3 {
+		c := r.dial("127.0.0.1")
+		_ = c.(*net.TCPConn).SetLinger(0)
+		c.Close()
+	}
+	c := r.dial("127.0.0.1")
+	f, err := serve(r.ends[0][0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Listen(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	got, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Close()
+	if from := got.RemoteAddr(); from == nil || from.String() != c.LocalAddr().String() {
+		t.Errorf("a connection from %v, want %v", from, c.LocalAddr())
+	}
+}
+
 func TestPassesByAddress(t *testing.T) {
 	r := newRig(t, 4, Slot)
 	for slot := range 4 {

@@ -169,6 +169,9 @@ func (m *Master) openSockets() (err error) {
 	m.strategy = m.Strategy.New(c)
 	m.boot.PeerFile = m.PeerAddr != ""
 	m.public, err = m.resize(m.Workers)
+	if errors.As(err, new(peerError)) {
+		return err
+	}
 	if used := new(strategies.InUseError); errors.As(err, &used) {
 		flag := "--worker-port"
 		if used.Addr == m.Addr {
@@ -206,7 +209,7 @@ func (m *Master) resize(n int) (public netip.AddrPort, err error) {
 	for slot := len(m.peers); slot < n && m.PeerAddr != ""; slot++ {
 		f, err := worker.OpenPeer(worker.PeerAddrOf(m.PeerAddr, slot))
 		if err != nil {
-			return public, err
+			return public, peerError{err}
 		}
 		m.peers = append(m.peers, f)
 	}
@@ -216,6 +219,9 @@ func (m *Master) resize(n int) (public netip.AddrPort, err error) {
 	}
 	return public, nil
 }
+
+// A peerError is about --peer-addr, and says so.
+type peerError struct{ error }
 
 // socketsOf are what the worker of a slot inherits.
 func (m *Master) socketsOf(slot int) []*os.File {
