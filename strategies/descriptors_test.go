@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/samedoor/samedoor/internal/clustertest"
 )
 
 // TestOutOfDescriptors: a worker that has no room for a connection leaves it in
@@ -49,7 +51,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		c.Close()
 	}
 
-	l.(*receiver).room.limit = descriptors(t) + 8 + spare
+	l.(*receiver).room.limit = clustertest.Descriptors(t) + 8 + spare
 	for served, most := 0, 0; served < all; {
 		var now []net.Conn
 		for served+len(now) < all {

@@ -8,11 +8,12 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/samedoor/samedoor/internal/clustertest"
 )
 
 // byDigit chooses the slot that the last byte of the first line names; a last
@@ -168,7 +169,7 @@ func TestPeekRoom(t *testing.T) {
 // TestPeekEndsClean counts descriptors: whatever clients do, and when all ends
 // while some wait, none is left.
 func TestPeekEndsClean(t *testing.T) {
-	before := descriptors(t)
+	before := clustertest.Descriptors(t)
 	t.Run("", func(t *testing.T) {
 		r := newPeekRig(t, 2, time.Minute, 64)
 		r.workAll()
@@ -199,20 +200,12 @@ func TestPeekEndsClean(t *testing.T) {
 		r.done <- nil
 	})
 	deadline := time.Now().Add(5 * time.Second)
-	for descriptors(t) > before {
+	for clustertest.Descriptors(t) > before {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d descriptors, %d before", descriptors(t), before)
+			t.Fatalf("%d descriptors, %d before", clustertest.Descriptors(t), before)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-}
-
-func descriptors(t *testing.T) int {
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(fds)
 }
 
 // TestPeekPassesAgain: what a given-up slot's worker had not received is looked

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"testing"
 )
 
 // Stat returns the fields of /proc/PID/stat from the state on, nil if the
@@ -24,3 +25,13 @@ func Stat(pid int) []string {
 
 // Gone tells whether a process has ended.
 func Gone(pid int) bool { return Stat(pid) == nil }
+
+// Descriptors counts those that the test's own process has open.
+func Descriptors(t testing.TB) int {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(open)
+}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/samedoor/samedoor/internal/clustertest"
 	"github.com/samedoor/samedoor/strategies"
 	"github.com/samedoor/samedoor/strategies/kernel"
 )
@@ -243,15 +244,8 @@ func TestAddresses(t *testing.T) {
 
 // TestNothingLeft: no goroutine and no descriptor outlives Front.
 func TestNothingLeft(t *testing.T) {
-	count := func() int {
-		open, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(open)
-	}
 	newRig(t, "127.0.0.1:0", 1).end() // package net and the poller open what they need
-	before := count()
+	before := clustertest.Descriptors(t)
 	r := newRig(t, "127.0.0.1:0", 4)
 	r.front()
 	r.setLive(1, 3)
@@ -262,9 +256,9 @@ func TestNothingLeft(t *testing.T) {
 	if err := r.end(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); count() > before+5; time.Sleep(10 * time.Millisecond) { // 5: the clients'
+	for end := time.Now().Add(10 * time.Second); clustertest.Descriptors(t) > before+5; time.Sleep(10 * time.Millisecond) { // 5: the clients'
 		if time.Now().After(end) {
-			t.Fatalf("%d descriptors are open, %d were", count(), before+5)
+			t.Fatalf("%d descriptors are open, %d were", clustertest.Descriptors(t), before+5)
 		}
 	}
 }

@@ -95,7 +95,7 @@ func TestToldToEnd(t *testing.T) {
 func TestEnds(t *testing.T) {
 	for _, open := range []string{"nothing", "a WebSocket"} {
 		t.Run(open, func(t *testing.T) {
-			routines, fds := runtime.NumGoroutine(), descriptors(t)
+			routines, fds := runtime.NumGoroutine(), clustertest.Descriptors(t)
 			c := newCluster(t, 4, "")
 			c.slotOf(client(1), "/")
 			if nonblocking(t, c.s.(*nginx).public) == false {
@@ -120,7 +120,7 @@ func TestEnds(t *testing.T) {
 			free(t, c.public.String())
 			if open == "nothing" {
 				until(t, "goroutines and descriptors to go", func() bool {
-					return runtime.NumGoroutine() <= routines && descriptors(t) <= fds
+					return runtime.NumGoroutine() <= routines && clustertest.Descriptors(t) <= fds
 				})
 			}
 		})
@@ -138,15 +138,6 @@ func nonblocking(t *testing.T, f *os.File) (is bool) {
 		is = err == nil && flags&unix.O_NONBLOCK != 0
 	})
 	return is
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	d, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(d)
 }
 
 // free: nobody listens on addr.
