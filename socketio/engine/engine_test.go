@@ -277,6 +277,30 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+// A client may make its session end before the program has its handler: that
+// hears the true reason all the same.
+func TestEndsBeforeAccepted(t *testing.T) {
+	heard := make(chan string, 1)
+	f := New(Options{}, func(s *Session) Handler {
+		s.CloseWith(ReasonOverflow, ErrOverflow)
+		return lastWords(heard)
+	})
+	defer f.Close()
+	srv := httptest.NewServer(f)
+	defer srv.Close()
+	if resp, err := http.Get(srv.URL + "/?EIO=4&transport=polling"); err == nil {
+		resp.Body.Close()
+	}
+	if got := <-heard; got != ReasonOverflow+" "+ErrOverflow.Error() {
+		t.Error(got)
+	}
+}
+
+type lastWords chan string
+
+func (lastWords) Message([]byte, bool)              {}
+func (c lastWords) Closed(reason string, err error) { c <- fmt.Sprint(reason, " ", err) }
+
 func TestHooksAndTrace(t *testing.T) {
 	var mu sync.Mutex
 	var steps []string

@@ -241,12 +241,12 @@ func (s *Session) begin(now time.Time) {
 	s.flush()
 	s.contain("accept", func() {
 		h := e.accept(s)
-		s.mu.Lock() // nothing was received so far, but the server may have been closed
+		s.mu.Lock() // nothing was received so far, but the session may have been closed
 		s.handler = h
-		over := s.state.Status != Open
+		early := s.early
 		s.mu.Unlock()
-		if over {
-			h.Closed(ReasonForcedClose, nil)
+		if early != nil {
+			h.Closed(early.reason, early.err)
 		}
 	})
 }

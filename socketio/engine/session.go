@@ -47,6 +47,14 @@ type Session struct {
 	spare     []Packet // the queue's other half
 	closeCode int      // a close frame follows the queue
 	closing   int      // closeCode of a Closing session, if its upgrade completes
+
+	early *ending // how it ended, if that was before it had its handler
+}
+
+// An ending is what a Handler is told of it.
+type ending struct {
+	reason string
+	err    error
 }
 
 // ID is the session's id, sid on the wire.
@@ -166,6 +174,9 @@ func (s *Session) end(reason string, err error, flush bool) {
 	}
 	s.state.Status = Closed
 	handler := s.handler
+	if handler == (nothing{}) {
+		s.early = &ending{reason, err}
+	}
 	switch {
 	case s.conn != nil:
 		conn := s.conn
