@@ -42,16 +42,29 @@ func StartRedis(t testing.TB, args ...string) *Redis {
 		}
 		t.Skip("redis-server is not installed")
 	}
+	r := &Redis{t: t, args: args}
+	t.Cleanup(r.Kill)
+	for tries := 1; ; tries++ {
+		r.Addr = freeAddr(t)
+		err := r.start()
+		if err == nil {
+			return r
+		}
+		if r.runs() || tries == 10 { // else the port is taken, or too high for a cluster's
+			t.Fatal(err)
+		}
+		r.Kill()
+	}
+}
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
-	r := &Redis{Addr: addr, t: t, args: args}
-	t.Cleanup(r.Kill)
-	r.Start()
-	return r
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // startWithParent starts cmd from a thread that lives as long as cmd does: the
@@ -81,6 +94,12 @@ func (r *Redis) URL() string { return "redis://" + r.Addr }
 // Start starts it, again after a Kill on the same port and without its data.
 func (r *Redis) Start() {
 	r.t.Helper()
+	if err := r.start(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *Redis) start() error {
 	_, port, _ := net.SplitHostPort(r.Addr)
 	args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", r.t.TempDir()}
 	if n := len(r.args); n == 0 || r.args[n-1] != "--sentinel" {
@@ -93,18 +112,30 @@ func (r *Redis) Start() {
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	r.ended = make(chan struct{})
 	if err := startWithParent(r.cmd, r.ended); err != nil {
-		r.t.Fatal(err)
+		return err
 	}
 	c := r.Client()
 	defer c.Close()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		err := c.Ping(context.Background()).Err()
 		if err == nil || redis.HasErrorPrefix(err, "NOAUTH") {
-			return
+			return nil
+		}
+		if !r.runs() {
+			return fmt.Errorf("redis-server ended at once: %v", r.cmd.ProcessState)
 		}
 		if time.Now().After(end) {
-			r.t.Fatalf("redis-server does not answer: %v", err)
+			return fmt.Errorf("redis-server does not answer: %w", err)
 		}
+	}
+}
+
+func (r *Redis) runs() bool {
+	select {
+	case <-r.ended:
+		return false
+	default:
+		return true
 	}
 }
 
