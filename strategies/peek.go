@@ -104,7 +104,7 @@ func (k *peeker) hand(fd int, from netip.Addr) {
 	case err != nil || n == 0: // the client has left
 		unix.Close(fd)
 		return
-	case k.choose(fd, from, buf[:n], n == MaxHead), ended(fd) && k.choose(fd, from, buf[:n], true):
+	case k.choose(fd, from, buf[:n], n == MaxHead):
 		return
 	}
 	_ = unix.SetNonblock(fd, true) // which takes it into the runtime's poller
@@ -170,6 +170,7 @@ func (k *peeker) wait(w *waiter, at *list.Element) {
 func (k *peeker) again(fd int, from netip.Addr, last bool) (n int, done bool) {
 	buf := heads.Get().(*[MaxHead]byte)
 	defer heads.Put(buf)
+	last = last || ended(fd) // before the look, which then sees all there will be
 	n, err := look(fd, buf)
 	switch {
 	case err == unix.EAGAIN && !last:
@@ -182,7 +183,7 @@ func (k *peeker) again(fd int, from netip.Addr, last bool) (n int, done bool) {
 	if err != nil {
 		return n, true
 	}
-	if k.choose(own, from, buf[:n], last || n == MaxHead || ended(fd)) {
+	if k.choose(own, from, buf[:n], last || n == MaxHead) {
 		return n, true
 	}
 	unix.Close(own)

@@ -27,8 +27,12 @@ func byDigit(_ netip.Addr, head []byte, last bool, live []int) (int, bool) {
 
 // newPeekRig is a rig whose workers, once started, answer with the line they read.
 func newPeekRig(t *testing.T, n int, limit time.Duration, room int) *rig {
+	return newPeekRigThat(t, n, limit, room, byDigit)
+}
+
+func newPeekRigThat(t *testing.T, n int, limit time.Duration, room int, peek PeekFunc) *rig {
 	r := newRigThat(t, n, func(ctx context.Context, r *rig) error {
-		return r.passer.runPeek(ctx, r.live, byDigit, limit, room)
+		return r.passer.runPeek(ctx, r.live, peek, limit, room)
 	})
 	r.answer = func(c net.Conn, slot int) {
 		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
@@ -121,6 +125,32 @@ func TestPeekHalfClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		answered(t, c, "slot 0 read 9: half a li")
+	}
+}
+
+// TestPeekEndsMeanwhile: what comes with the end of the client's side, just
+// after a look, is looked at before the choice is made.
+func TestPeekEndsMeanwhile(t *testing.T) {
+	clients := make(chan net.Conn, 1)
+	r := newPeekRigThat(t, 2, time.Hour, 8, func(from netip.Addr, head []byte, last bool, live []int) (int, bool) {
+		slot, ok := byDigit(from, head, last, live)
+		if len(head) > 0 && !ok {
+			select {
+			case c := <-clients:
+				_, _ = io.WriteString(c, "1\n")
+				_ = c.(*net.TCPConn).CloseWrite()
+				time.Sleep(time.Millisecond) // most have arrived then: enough to tell
+			default:
+			}
+		}
+		return slot, ok
+	})
+	r.workAll()
+	for range 20 {
+		c := r.dial("127.0.0.1")
+		clients <- c
+		send(t, c, "a line for ")
+		answered(t, c, "slot 1 read 13: a line for 1\n")
 	}
 }
 
