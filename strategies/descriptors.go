@@ -3,7 +3,7 @@ package strategies
 import (
 	"math"
 	"net"
-	"syscall"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,42 +15,51 @@ const spare = 16
 // Descriptors tells who receives connections by message whether there is room
 // for one more: the kernel drops what a process has no descriptor for. What is
 // not received waits, as in the backlog of a listening socket.
-type Descriptors struct {
-	limit int // of this process
-	last  int // number of the one that came last: no lower one was free
-}
+type Descriptors struct{ limit int } // of this process
 
 // NewDescriptors reads the process's limit.
 func NewDescriptors() Descriptors {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || l.Cur > math.MaxInt32 {
-		return Descriptors{limit: math.MaxInt32}
+		return Descriptors{math.MaxInt32}
 	}
-	return Descriptors{limit: int(l.Cur)}
+	return Descriptors{int(l.Cur)}
 }
 
-// Took is told of each connection that was received. (Its descriptor is a copy of
-// the one that came, and that one's number is the next one's, too.)
-func (d *Descriptors) Took(c net.Conn) {
-	s, ok := c.(syscall.Conn)
-	if !ok {
-		return
+// Receive waits for a message, as [net.UnixConn.ReadMsgUnix] does. It fails with
+// EMFILE, and leaves the message where it is, if there is no room for its
+// descriptor when it comes.
+func (d Descriptors) Receive(from *net.UnixConn, b, oob []byte) (n, oobn, flags int, err error) {
+	rc, err := from.SyscallConn()
+	if err != nil {
+		return 0, 0, 0, err
 	}
-	if rc, err := s.SyscallConn(); err == nil {
-		_ = rc.Control(func(fd uintptr) { d.last = int(fd) })
+	var rerr error
+	err = rc.Read(func(fd uintptr) (done bool) {
+		if _, _, rerr = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT); rerr == unix.EAGAIN {
+			return false
+		}
+		if d.full() {
+			rerr = unix.EMFILE
+			return true
+		}
+		n, oobn, flags, _, rerr = unix.Recvmsg(int(fd), b, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		return rerr != unix.EAGAIN
+	})
+	if err == nil {
+		err = os.NewSyscallError("recvmsg", rerr)
 	}
+	return max(n, 0), oobn, flags, err
 }
 
-// Full tells whether no more should be received. It costs nothing while the
-// numbers are low.
-func (d *Descriptors) Full() bool {
-	if d.last < d.limit-spare {
-		return false
-	}
+// full looks each time, which is little of what a connection costs: what came
+// last tells nothing of what the process has opened since, as for connections
+// that it accepts by itself.
+func (d Descriptors) full() bool {
 	// A connection that comes takes two for a moment, hence the second lowest.
 	one, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0) // any will do
 	if err != nil {
-		return true
+		return err == unix.EMFILE
 	}
 	defer unix.Close(one)
 	two, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, one)
@@ -58,6 +67,5 @@ func (d *Descriptors) Full() bool {
 		return true
 	}
 	unix.Close(two)
-	d.last = two
 	return two >= d.limit-spare
 }

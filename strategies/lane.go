@@ -118,10 +118,10 @@ func (r *receiver) Accept() (net.Conn, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for {
-		if r.room.Full() {
-			return nil, &net.OpError{Op: "accept", Net: "unix", Err: os.NewSyscallError("recvmsg", unix.EMFILE)}
+		n, on, _, err := r.room.Receive(r.lane, r.buf[:], r.oob[:])
+		if errors.Is(err, unix.EMFILE) {
+			return nil, &net.OpError{Op: "accept", Net: "unix", Err: err}
 		}
-		n, on, _, _, err := r.lane.ReadMsgUnix(r.buf[:], r.oob[:]) // package net asks for close-on-exec
 		if err != nil {
 			return nil, err
 		}
@@ -132,14 +132,13 @@ func (r *receiver) Accept() (net.Conn, error) {
 			f := os.NewFile(uintptr(fd), "passed connection")
 			c, err := net.FileConn(f)
 			f.Close()
-			if err == nil && c.RemoteAddr() == nil { // reset on the way: no peer has a name, and users of a net.Conn trust in one
-				c.Close()
+			if err != nil {
 				continue
 			}
-			if err == nil {
-				r.room.Took(c)
+			if c.RemoteAddr() != nil {
 				return c, nil
 			}
+			c.Close() // reset on the way: its peer has no name, which users of a net.Conn trust in
 		}
 		// No connection in it: it was reset on the way. Others wait behind it.
 	}

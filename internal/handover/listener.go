@@ -83,14 +83,15 @@ func (l *Listener) receive(lane *net.UnixConn) {
 	buf, oob := make([]byte, MaxSize), make([]byte, unix.CmsgSpace(4))
 	room := strategies.NewDescriptors()
 	for {
-		for room.Full() {
+		n, on, flags, err := room.Receive(lane, buf, oob)
+		if errors.Is(err, unix.EMFILE) {
 			select {
 			case <-time.After(10 * time.Millisecond): // once the lane is full, senders go on by proxy
+				continue
 			case <-l.done:
 				return
 			}
 		}
-		n, on, flags, _, err := lane.ReadMsgUnix(buf, oob) // package net asks for close-on-exec
 		if err != nil || n == 0 && on == 0 {
 			return
 		}
@@ -98,7 +99,6 @@ func (l *Listener) receive(lane *net.UnixConn) {
 		if err != nil { // of another version: its client tries again
 			continue
 		}
-		room.Took(c.Conn)
 		l.begun.Add(1)
 		c.begun = l.begun.Done
 		l.offer(c)
