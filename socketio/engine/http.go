@@ -64,10 +64,18 @@ func (e *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 type query struct{ eio, transport, sid string }
 
+// maxOwn is how many bytes of a query are read here. Of one with very many
+// parameters net/url takes none: it says itself which.
+const maxOwn = 1 << 10
+
 // parseQuery finds the three parameters without making a map of them all. It
 // reads them as [url.URL.Query] does, of each the first: whoever stands in front
 // of the server finds the same.
 func parseQuery(r *http.Request) (q query) {
+	if len(r.URL.RawQuery) > maxOwn {
+		all := r.URL.Query()
+		return query{all.Get("EIO"), all.Get("transport"), all.Get("sid")}
+	}
 	var eio, transport, sid bool // have been found
 	for raw := r.URL.RawQuery; raw != ""; {
 		var pair string
