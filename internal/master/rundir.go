@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -31,7 +32,7 @@ func makeRunDir() (*runDir, error) {
 	if err != nil || len(base) > maxBase {
 		base = "/tmp"
 	}
-	for {
+	for range attempts {
 		path, err := os.MkdirTemp(base, runPrefix)
 		if err != nil {
 			return nil, fmt.Errorf("make a directory for this run: %w: set TMPDIR to one where this user may write", err)
@@ -46,11 +47,17 @@ func makeRunDir() (*runDir, error) {
 		sweep(base)
 		return d, nil
 	}
+	return nil, fmt.Errorf("make a directory for this run: in %s none can be locked: set TMPDIR to another", base)
 }
+
+// attempts to make a directory are more than masters begin at once.
+const attempts = 100
 
 func (d *runDir) remove() {
 	_ = os.RemoveAll(d.path)
-	d.lock.Close()
+	if d.lock != nil {
+		d.lock.Close()
+	}
 }
 
 var errGone = errors.New("somebody has it, or has removed it")
@@ -86,16 +93,19 @@ func lockRunDir(path string) (*runDir, error) {
 
 // sweep removes what is this user's and nobody's any more.
 func sweep(base string) {
-	all, _ := filepath.Glob(filepath.Join(base, runPrefix+"*"))
-	for _, path := range all {
-		i, err := os.Lstat(path)
+	all, _ := os.ReadDir(base) // as far as it can be read
+	for _, e := range all {
+		if !strings.HasPrefix(e.Name(), runPrefix) {
+			continue
+		}
+		i, err := e.Info()
 		if err != nil {
 			continue
 		}
-		if st, ok := i.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Getuid() {
+		if st, ok := i.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() {
 			continue
 		}
-		if d, err := lockRunDir(path); err == nil {
+		if d, err := lockRunDir(filepath.Join(base, e.Name())); err == nil {
 			d.remove()
 		}
 	}
