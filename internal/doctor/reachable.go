@@ -242,12 +242,11 @@ func (r *reach) engineIO(a *Answer) bool {
 // elsewhere looks for the endpoint where people put it by mistake.
 func (r *reach) elsewhere(ctx context.Context, a *Answer) {
 	e, f := r.e, r.f
-	prefix := strings.TrimSuffix(e.page.Path, "/")
-	stem := prefix[:strings.LastIndexByte(prefix, '/')+1]
 	tried := []string{e.base.Path}
-	likely := []string{prefix + "/socket.io/", stem + "socket.io/", "/socket.io/", "/socket.io", "/api/socket.io/", "/ws/socket.io/", "/"}
-	if prefix != "" {
-		likely = append([]string{prefix + "/"}, likely...) // first: Engine.IO answers below its path as well
+	likely := []string{"/socket.io/", "/socket.io", "/api/socket.io/", "/ws/socket.io/", "/"}
+	if prefix := strings.TrimSuffix(e.page.Path, "/"); prefix != "" {
+		stem := prefix[:strings.LastIndexByte(prefix, '/')+1]
+		likely = append([]string{prefix + "/", prefix + "/socket.io/", stem + "socket.io/"}, likely...) // itself first: Engine.IO answers below its path as well
 	}
 	for _, path := range likely {
 		if slices.Contains(tried, path) {
