@@ -1,7 +1,10 @@
 package worker
 
 import (
+	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -44,4 +47,45 @@ func TestStallingOpen(t *testing.T) {
 // race detector has something to say if that is not so.)
 func TestLeavesBeforeItBegins(t *testing.T) {
 	newRun(t).start(0, func(n *node) { n.stopAccepting() }).stop()
+}
+
+// TestAcceptedLast: a connection that is accepted while the listener closes is
+// answered before the worker ends, although its server learns of it late.
+func TestAcceptedLast(t *testing.T) {
+	l := &slowly{closed: make(chan struct{})}
+	n := newRun(t).start(0, func(n *node) { l.Listener, n.listener = n.listener, l })
+	c := dial(t, n.url)
+	c.write(t, get(""))
+	for end := time.Now().Add(10 * time.Second); !l.took.Load(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("nothing is accepted")
+		}
+	}
+	n.stop()
+	if a, err := c.next(); err != nil || a.status != 503 {
+		t.Errorf("answered %d %s, %v", a.status, a.body, err)
+	}
+}
+
+// slowly is a listener whose connections come a moment after it was closed.
+type slowly struct {
+	net.Listener
+	once   sync.Once
+	closed chan struct{}
+	took   atomic.Bool
+}
+
+func (l *slowly) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.took.Store(true)
+		<-l.closed
+		time.Sleep(100 * time.Millisecond)
+	}
+	return c, err
+}
+
+func (l *slowly) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,8 +48,13 @@ func (w *Worker) Run(ctx context.Context, public []net.Listener, elsewhere net.L
 
 // serve has s serve until ctx is done, and end once its clients were told.
 func (w *Worker) serve(ctx context.Context, g *errgroup.Group, s *http.Server, from []net.Listener) {
+	var serving sync.WaitGroup
+	coming := newcomers{conns: map[net.Conn]bool{}}
+	s.ConnState = coming.watch(s.ConnState)
 	for _, l := range from {
+		serving.Add(1)
 		g.Go(func() error {
+			defer serving.Done()
 			err := s.Serve(l)
 			if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil || errors.Is(err, net.ErrClosed) && w.accepting.Err() != nil {
 				return nil
@@ -63,16 +69,57 @@ func (w *Worker) serve(ctx context.Context, g *errgroup.Group, s *http.Server, f
 		for _, l := range from {
 			if handed, ok := l.(*handover.Listener); ok {
 				handed.Drain(grace.Done())
-				continue
 			}
 			l.Close() // what comes from now on waits for the successor
 		}
 		w.drain()
+		serving.Wait() // none comes any more
+		coming.wait(grace)
 		if err := s.Shutdown(grace); err != nil {
 			return s.Close()
 		}
 		return nil
 	})
+}
+
+// newcomers are connections whose first request is still to be read: an
+// http.Server that is shutting down reads it, and leaves it unanswered.
+type newcomers struct {
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+}
+
+// watch is a server's ConnState. next is called, too.
+func (n *newcomers) watch(next func(net.Conn, http.ConnState)) func(net.Conn, http.ConnState) {
+	return func(c net.Conn, state http.ConnState) {
+		n.mu.Lock()
+		if state == http.StateNew {
+			n.conns[c] = true
+		} else {
+			delete(n.conns, c)
+		}
+		n.mu.Unlock()
+		if next != nil {
+			next(c, state)
+		}
+	}
+}
+
+// wait waits until all requests are read, or ctx is done. Connections on which
+// none is under way, as browsers open ahead, are not waited for much longer than
+// a request may take that is.
+func (n *newcomers) wait(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stragglers)
+	defer cancel()
+	for n.any() && ctx.Err() == nil {
+		pause(ctx, 5*time.Millisecond)
+	}
+}
+
+func (n *newcomers) any() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.conns) > 0
 }
 
 func ignoreDone(ctx context.Context, err error) error {
