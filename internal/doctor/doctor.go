@@ -154,7 +154,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	for _, c := range Last {
 		r.Findings = append(r.Findings, run(c))
 	}
-	if f := r.find(sticky.Name); (f.Status == OK || f.Status == Warning) && r.find(hold.Name).Status != Failure {
+	died := e.died(r)
+	if f := r.find(sticky.Name); !died && (f.Status == OK || f.Status == Warning) && r.find(hold.Name).Status != Failure {
 		// A proxy that cuts a poll takes the worker for dead and sends others
 		// elsewhere for a while: that is no lack of stickiness.
 		if e.late(f); f.Status == Failure {

@@ -46,6 +46,7 @@ type exam struct {
 	doors   []*door   // all, to be shut in the end
 	strays  []*Answer // follow-ups that met strangers after sticky was done
 	follows int
+	cuts    []cut
 }
 
 // A trip is an answer's time, and the clock it told.

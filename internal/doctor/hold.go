@@ -98,6 +98,7 @@ var hold = &Check{
 		late := time.Since(said)
 		switch {
 		case a.Err != nil || a.Status != 200:
+			e.cutOff(cut{check: f.Check, at: a.At.Add(a.Took), quiet: a.Took, seen: a.String()})
 			f.saw(a)
 			f.fail("a held poll ends without its answer")
 			f.because("timeout", "A proxy gives up waiting, or buffers the answer.")
@@ -120,6 +121,9 @@ var hold = &Check{
 // ended judges a poll that ended by itself.
 func ended(e *exam, f *Finding, a *Answer, limit time.Duration) {
 	held := a.Took
+	if closes := slices.Contains(split(a.Body), "1"); held > early && (a.Err != nil || a.Status != 200 || closes) {
+		e.cutOff(cut{check: f.Check, at: a.At.Add(held), quiet: held, seen: a.String()})
+	}
 	switch {
 	case a.stranger() && a.Took > early:
 		f.saw(a)

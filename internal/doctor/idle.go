@@ -17,6 +17,7 @@ var idle = &Check{
 			f.skip("takes %s: without --quick", span(e.o.Hold))
 			return
 		}
+		e.inTurn(ctx, 1)
 		conn, a := e.dial(ctx, nil, wsOptions{from: e.from(4)})
 		if conn == nil {
 			f.skip("no WebSocket: see websocket")
@@ -29,6 +30,7 @@ var idle = &Check{
 			return
 		}
 		beat, beats := time.Now(), 0
+		var survived time.Duration // the longest quiet that a ping ended
 		patience := e.hello.PingInterval + e.hello.PingTimeout
 		for time.Since(start) < e.o.Hold {
 			m, err := e.read(ctx, conn, min(e.o.Hold-time.Since(start), patience-time.Since(beat)))
@@ -36,9 +38,13 @@ var idle = &Check{
 				return
 			}
 			quiet := time.Since(beat)
+			if err != nil && !isTimeout(err) {
+				e.cutOff(cut{check: f.Check, at: time.Now(), quiet: quiet, seen: a.Request + " → " + reason(err)})
+			}
 			var closed *websocket.CloseError
 			switch {
 			case err == nil && m == "2":
+				survived = max(survived, quiet)
 				beat = time.Now()
 				beats++
 				_ = write(conn, pong)
@@ -48,6 +54,13 @@ var idle = &Check{
 				f.saw(a)
 				f.because("", "The server wants something of its clients, such as a login, within that time; or it was restarted.")
 				f.advise("Look at the server's log; hand over credentials with --auth, --bearer or --cookie.")
+				return
+			case !isTimeout(err) && quiet < survived*9/10:
+				f.saw(a)
+				f.fail("a WebSocket is cut after %s (close code 1006)", span(time.Since(start)))
+				f.tell("quiet for %s then, and for %s before that: %s", span(quiet), span(survived), reason(err))
+				f.because("", "The worker that held it ended meanwhile (it died or was restarted), or a proxy limits how long a connection lives.")
+				f.advise("Look at the worker's log, and run again.")
 				return
 			case !isTimeout(err):
 				f.saw(a)

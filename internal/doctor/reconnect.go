@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -13,7 +12,8 @@ var reconnect = &Check{
 	Name: "reconnect",
 	Doc:  "a client that was cut off is let in again, and a silent one is given up in time",
 	Run: func(ctx context.Context, e *exam, f *Finding) {
-		conn, _ := e.dial(ctx, nil, wsOptions{from: e.from(5)})
+		e.inTurn(ctx, 2)
+		conn, a := e.dial(ctx, nil, wsOptions{from: e.from(5)})
 		if conn == nil {
 			f.skip("no WebSocket: see websocket")
 			return
@@ -23,7 +23,7 @@ var reconnect = &Check{
 			f.skip("no session on the WebSocket: see websocket")
 			return
 		}
-		if !e.o.Quick && !givesUp(ctx, e, f, conn) {
+		if !e.o.Quick && !givesUp(ctx, e, f, conn, a) {
 			conn.Close()
 			return
 		}
@@ -49,19 +49,20 @@ var reconnect = &Check{
 }
 
 // givesUp answers no ping, and waits for the server to notice.
-func givesUp(ctx context.Context, e *exam, f *Finding, c *websocket.Conn) bool {
+func givesUp(ctx context.Context, e *exam, f *Finding, c *websocket.Conn, a *Answer) bool {
 	due := e.hello.PingInterval + e.hello.PingTimeout
 	if due > 2*time.Minute {
 		f.note("The server gives a silent client up after %s: too long to wait for here.", span(due))
 		return true
 	}
 	start := time.Now()
+	moved := start // last
 	for {
 		_, err := e.read(ctx, c, due+10*time.Second-time.Since(start))
 		took := time.Since(start)
-		var closed *websocket.CloseError
 		switch {
 		case err == nil:
+			moved = time.Now()
 			continue
 		case ctx.Err() != nil:
 			return false
@@ -69,8 +70,9 @@ func givesUp(ctx context.Context, e *exam, f *Finding, c *websocket.Conn) bool {
 			f.warn("a client that answers no pings is still connected after %s", span(took))
 			f.because("", "The server announces to give it up after %s. Until then it counts as present.", span(due))
 			f.advise("Check that the server's timers run, and that no proxy answers in the client's stead.")
-		case took < due/2 && !errors.As(err, &closed):
+		case took < due*8/10:
 			// Cut early by something else: the idle check tells.
+			e.cutOff(cut{check: f.Check, at: time.Now(), quiet: time.Since(moved), seen: a.Request + " → " + reason(err)})
 		default:
 			f.ok("a silent client is given up after %s", span(took))
 		}

@@ -173,7 +173,7 @@ func forbiddenOrigin(ctx context.Context, e *exam, f *Finding, s *session) bool 
 	f.tell("without an Origin header the same request is accepted")
 	if e.o.Origin == "" {
 		f.because("origin", "The server compares Origin with Host, and a proxy in front rewrites Host; or its list of origins lacks its own.")
-		f.advise("Forward the Host header unchanged (nginx: proxy_set_header Host $host), or add %s to the server's origins.", e.origin())
+		f.advise("Forward the Host header unchanged (nginx: proxy_set_header Host $http_host), or add %s to the server's origins.", e.origin())
 	} else {
 		f.because("", "The server's list of origins lacks it.")
 		f.advise("Add %s to the server's origins (socket.io: cors: { origin: [\"%s\"] } and allowRequest).", e.origin(), e.origin())
