@@ -22,7 +22,7 @@ type shared struct {
 	Redis        string   `help:"URL of the Redis or Valkey that carries messages: redis://host:port/db. Default: an embedded one." placeholder:"URL"`
 	PeerAddr     string   `help:"Address on which other hosts' workers forward to this host's (slot 0; the next slots on the next ports). Needs --redis." placeholder:"HOST:PORT"`
 	Strict       bool     `help:"Refuse requests that reach the wrong worker instead of forwarding them, to see what a strategy does by itself."`
-	Hash         string   `default:"rendezvous" help:"How an address becomes a slot: rendezvous, or digits as in the article (not with kernel)." placeholder:"NAME"`
+	Hash         string   `default:"rendezvous" help:"How an address becomes a slot: rendezvous, or digits: the digits of the address as one number, modulo the workers (not with kernel)." placeholder:"NAME"`
 	NginxMethod  string   `default:"ip_hash" help:"How nginx picks: ip_hash, hash or sid." placeholder:"NAME"`
 	Origins      []string `help:"Further origins whose pages may connect, such as https://chat.example; * for all." placeholder:"ORIGIN"`
 	TrustProxies []string `help:"Proxies in front (CIDRs) that are believed about the client's address: X-Forwarded-For, Forwarded, PROXY protocol." placeholder:"CIDR"`

@@ -87,21 +87,17 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if len(args) > 0 && args[0] == "help" { // samedoor help, samedoor help serve
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	ctx, err := k.Parse(args)
 	if exited != nil { // --help was printed
 		return nil
 	}
-	if err != nil && len(args) > 0 && !strings.HasPrefix(args[0], "-") && !isCommand(k, args[0]) {
-		return usage("there is no command %s: samedoor --help lists them", args[0])
-	}
 	if err != nil {
-		return usage("%w (samedoor COMMAND --help lists its flags)", err)
+		return explain(k, args, err)
 	}
 	return ctx.Run()
-}
-
-func isCommand(k *kong.Kong, name string) bool {
-	return slices.ContainsFunc(k.Model.Children, func(n *kong.Node) bool { return n.Name == name })
 }
 
 // describe is a flag's line in the help: what it does, its default, its variable.
