@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -185,5 +186,29 @@ func TestScaled(t *testing.T) {
 	v.sees(soon, "before")
 	if got := v.slot(); got != 0 {
 		t.Errorf("in worker %d of one", got)
+	}
+}
+
+// A slot that was given up names no process any more, and the table tells the
+// session that was lost from the one that took its place.
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	c := start(t, "master", "--max-restarts", "0")
+	v := visit(t, c, 1, "/page#given-up")
+	v.connect()
+	v.tells(v.text("sid"))
+	mine, err := strconv.Atoi(v.text("worker"))
+	v.must(err)
+	v.must(v.expect(v.row(mine).Locator("th"), soon).ToContainText(fmt.Sprintf("pid %d", c.Worker(mine))))
+	if err := syscall.Kill(c.Worker(mine), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	v.must(v.expect(v.row(mine).Locator("[data-of=state]"), 20*time.Second).ToHaveText("given up"))
+	v.must(v.expect(v.row(mine).Locator("th"), soon).Not().ToContainText("pid"))
+	v.connected(20 * time.Second)
+	v.tells(v.text("sid"))
+	v.must(v.button("Table").Click())
+	for _, session := range []string{fmt.Sprintf("1: %d.", mine), "2: "} {
+		v.must(v.expect(v.Locator("#table td:nth-child(2)").Filter(playwright.LocatorFilterOptions{HasText: session}).First(), soon).ToBeVisible())
 	}
 }

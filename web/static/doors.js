@@ -47,7 +47,7 @@ function warn(warnings) {
 
 function note({ workers, engine }) {
   const sum = (what) => workers.reduce((all, worker) => all + (worker[what] || 0), 0);
-  say(byId("street-note"), `So far ${sum("forwarded")} forwarded, ${sum("refused")} refused.`);
+  say(byId("street-note"), `Workers running now, all clients: ${sum("forwarded")} forwarded, ${sum("refused")} refused.`);
   if (engine) say(byId("foot-note"), `Engine: ${engine}.`);
 }
 

@@ -1,8 +1,8 @@
 // Joins what the workers recorded with what the browser saw, and makes of it what the timeline draws. Pure.
 //
-//   story([{sid, n, requests, over, seen}]) → {sessions, items}, both oldest first
+//   story([{sid, n, nth, requests, over, seen}]) → {sessions, items}, both oldest first
 //
-// requests are /trace's entries; seen is the Recorder's account, or missing (compare has none). A session is {sid, n,
+// requests are /trace's entries; seen is the Recorder's account, or missing (compare has none). A session is {sid, n, nth,
 // owner, over, wrong, count, fallback, upgradedAt, lostAt, reason}. An item has {id, kind, sid, at, ms, slot}; its kind:
 //   request   as in /trace, with `seen` {sent, received} if the browser saw it, and heartbeat
 //   more      stands for `list`, requests that are too many to draw; ok: they all went well
@@ -28,7 +28,7 @@ export function story(attempts, { heartbeats = true, hide = () => false } = {}) 
     const shown = all.filter((item) => !hide(item) && (heartbeats || !item.heartbeat));
     const fallback = requests.find((item) => item.step === "upgrade" && !item.ok) ?? (seen?.failedAt ? { at: seen.failedAt } : null);
     sessions.push({
-      sid, n: attempt.n, owner: ownerOf(sid), over: attempt.over, wrong, count: requests.length + (attempt.dropped ?? 0),
+      sid, n: attempt.n, nth: attempt.nth, owner: ownerOf(sid), over: attempt.over, wrong, count: requests.length + (attempt.dropped ?? 0),
       fallback: seen?.upgradedAt ? null : fallback?.at ?? null,
       upgradedAt: seen?.upgradedAt || requests.find((item) => item.step === "upgrade" && item.ok)?.at || 0,
       lostAt: seen?.lostAt ?? 0, reason: seen?.reason ?? "",

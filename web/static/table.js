@@ -27,7 +27,7 @@ function cells(item, sessions, items) {
   const first = items.find(({ sid }) => sid === item.sid);
   const session = sessions.find(({ sid }) => sid === item.sid);
   const when = `+${time(Math.max(0, item.at - first.at))}`;
-  const key = `${session?.n ?? ""}: ${short(item.sid)}`;
+  const key = `${session?.nth ?? ""}: ${short(item.sid)}`;
   if (item.kind !== "request") return [when, key, item.kind, "", String(item.slot), item.ms ? time(item.ms) : "", other(item)];
   const way = item.forwarded ? `${item.via} → ${item.slot}` : String(item.slot);
   return [when, key, `${item.method} ${item.step}`, String(item.status || "–"), way, duration(item.ms), why(item, item.sid)];

@@ -13,7 +13,7 @@ const LAST = 400; // …and from its end; in between only those that went wrong
 const ORDER = ["open", "post", "poll", "upgrade", "close"]; // of one millisecond, as the workers sort them
 
 export class Trace extends EventTarget {
-  attempts = []; // oldest first: {sid, n, requests, over}
+  attempts = []; // oldest first: {sid, n, nth, requests, over}; n: of the attempts at one connection, nth: of all since Connect
 
   #pace = 0;
 
@@ -24,7 +24,7 @@ export class Trace extends EventTarget {
     this.wanted = wanted;
     session.addEventListener("start", () => { this.attempts = []; });
     session.addEventListener("attempt", ({ detail }) => {
-      this.attempts = [...this.attempts, { ...detail, requests: [], dropped: 0, over: false }].slice(-KEEP);
+      this.attempts = [...this.attempts, { ...detail, nth: (this.attempts.at(-1)?.nth ?? 0) + 1, requests: [], dropped: 0, over: false }].slice(-KEEP);
       this.#changed();
       this.#askSoon(detail.sid, AFTER_OPEN);
     });

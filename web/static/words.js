@@ -106,7 +106,8 @@ function failing(state, attempt, origin) {
   const bad = (title, ...detail) => ({ tone: "bad", title, detail: detail.join(" ") });
 
   if (error.kind === "namespace") return bad("A namespace was refused.", error.text);
-  if (error.status === 403) return bad("The server refused this page's origin (403).", `${location.origin} is not among the origins that may connect.`, next);
+  if (error.status === 403) return bad("The server refused this page's origin (403).", `${location.origin} is not among the origins that may connect.`,
+    "A proxy in front probably rewrites Host (nginx needs proxy_set_header Host $http_host); else list the origin with --origins.", next);
   if (met) {
     return bad(
       `The handshake broke: its ${met.request.step} reached worker ${met.request.slot}, but the session lives in worker ${met.owner}.`,

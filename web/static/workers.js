@@ -2,6 +2,8 @@
 import { arrange, byId, h, say } from "./dom.js";
 import { tag } from "./slots.js";
 
+const DEAD = ["waiting", "given up"]; // /cluster tells the pid that was
+
 // Roles are spelled out: on a phone CSS lays the rows out anew, and browsers then forget that it is a table.
 const COLUMNS = ["state", "sessions", "restarts", "forwarded", "refused"];
 
@@ -54,7 +56,7 @@ function row({ slot }, press) {
 
   function show(worker, alone) {
     el.dataset.state = worker.state ?? "–";
-    say(pid, worker.pid ? `pid ${worker.pid}` : "");
+    say(pid, worker.pid && !DEAD.includes(worker.state) ? `pid ${worker.pid}` : "");
     for (const [of, cell] of Object.entries(cells)) say(cell, String(worker[of] ?? "–"));
     for (const button of buttons) button.disabled = !alone || ["given up", "unknown"].includes(worker.state);
   }

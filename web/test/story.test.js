@@ -120,6 +120,13 @@ test("a duration goes on where milliseconds end", () => {
   assert.deepEqual([0.2, 0.96, 999.4, 999.6, 1500, 25_000, 90_000].map(duration), ["<1 ms", "1 ms", "999 ms", "1.0 s", "1.5 s", "25 s", "1 min 30 s"]);
 });
 
+test("as text it tells sessions apart that are each the first attempt at a connection", () => {
+  const one = { n: 1, requests: handshake };
+  const text = asText(story([{ ...one, sid: "1.a", nth: 1 }, { ...one, sid: "1.b", nth: 2 }]));
+  assert.match(text, /  1: 1\.a  /);
+  assert.match(text, /  2: 1\.b  /);
+});
+
 test("as text it gives no session away", () => {
   const text = asText(story([{ sid: "1.averysecretkey", n: 1, requests: handshake }]));
   assert.doesNotMatch(text, /averysecretkey/);

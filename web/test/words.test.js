@@ -20,3 +20,12 @@ test("a refusal is told from a connection that was lost", () => {
   assert.match(sentence({ ...back, strayed: true }), /^Worker 2 held your session, another worker refused/);
   assert.match(sentence({ ...back, strayed: true, ended: "was killed" }), /^Worker 2, which held your session, was killed\./);
 });
+
+test("who is refused by origin learns both cures: the proxy's, and the flag", () => {
+  globalThis.location ??= { origin: "https://chat.example" };
+  const refused = { ...state, phase: "waiting", tries: 1, error: { kind: "broken", status: 403, text: "", sid: null } };
+  const { detail } = verdict(refused, undefined, { workers: 4, origin: "https://chat.example" });
+  assert.match(detail, /https:\/\/chat\.example is not among the origins/);
+  assert.match(detail, /proxy_set_header Host \$http_host/);
+  assert.match(detail, /--origins/);
+});
