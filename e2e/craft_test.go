@@ -167,6 +167,13 @@ func TestOpened(t *testing.T) {
 				v.must(v.button("Table").Click())
 				v.must(v.GetByText("What it is good for, and where it fails").Click())
 				v.must(v.expect(v.GetByText(regexp.MustCompile(`Many behind one address`)), soon).ToBeVisible())
+				for _, neighbour := range []string{".brand", "#theme"} { // what was opened has not moved them
+					top, err := v.Locator(neighbour).BoundingBox()
+					v.must(err)
+					if top.Y > 24 {
+						t.Errorf("%s is %v px below the top", neighbour, top.Y)
+					}
+				}
 				for _, mark := range []string{"[data-step=post]", "[data-step=upgrade]", "[data-kind=frames]"} {
 					v.must(v.mark(mark).First().Click())
 					v.must(v.expect(v.GetByTestId("opened"), soon).ToBeVisible())
