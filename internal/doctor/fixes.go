@@ -7,9 +7,11 @@ import (
 	"strings"
 )
 
-// A folder per problem, a file per proxy. app1:3000 and app2:3000 stand for
-// the workers, except in sticky/any.txt, where they share a machine. The tests
-// apply those of every proxy that can be had.
+// A folder per problem, a file per proxy; in whole, the configuration that has
+// none of the problems, for proxies whose parts can't stand by themselves.
+// app1:3000 and app2:3000 stand for the workers, except in sticky/any.txt,
+// where they share a machine. The tests apply those of every proxy that can be
+// had.
 //
 //go:embed fixes
 var fixFiles embed.FS
@@ -25,13 +27,12 @@ func (e *exam) prescribe(f *Finding) {
 		if config, ok := fixFor(f.problem, p); ok {
 			fix.Proxy, fix.Config = p.Name, config
 		} else if p.Name == "" {
-			if config, ok := fixFor(f.problem, Proxy{Name: "any"}); ok {
+			names, format := Proxies(), "No proxy in sight: --proxy NAME prints the configuration for one of %s."
+			if config, ok := fixFor(f.problem, Proxy{Name: "any"}); ok { // nginx's
 				fix.Config = config
+				names, format = names[1:], "No proxy in sight, so this is for nginx; --proxy NAME prints it for another: %s."
 			}
-			if fix.Text != "" {
-				fix.Text += " "
-			}
-			fix.Text += "No proxy in sight; --proxy NAME prints the configuration for one."
+			fix.Text = strings.TrimSpace(fix.Text + " " + fmt.Sprintf(format, strings.Join(names, ", ")))
 		}
 	}
 	if fix != (Fix{}) {
@@ -48,6 +49,9 @@ func fixFor(problem string, p Proxy) (string, bool) {
 		}
 	}
 	b, err := fixFiles.ReadFile(fmt.Sprintf("fixes/%s/%s.txt", problem, name))
+	if err != nil && problem != "payload" { // a limit that is nobody's default
+		b, err = fixFiles.ReadFile(fmt.Sprintf("fixes/whole/%s.txt", name))
+	}
 	return string(b), err == nil && name != ""
 }
 

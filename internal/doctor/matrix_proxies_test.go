@@ -51,9 +51,22 @@ func (c nginxConf) with(part func(c *nginxConf) *string) func(*testing.T, *world
 	}
 }
 
-func upstreamPart(c *nginxConf) *string { return &c.upstream }
-func serverPart(c *nginxConf) *string   { return &c.server }
-func locationPart(c *nginxConf) *string { return &c.location }
+func serverPart(c *nginxConf) *string { return &c.server }
+
+// nginxWhole starts what is printed, as it is but for the address.
+func nginxWhole(t *testing.T, _ *world, fix string) string {
+	addr := address(t)
+	doctortest.Nginx(t, addr, strings.Replace(fix, "listen 80;", "listen "+addr+";", 1))
+	return "http://" + addr
+}
+
+// onOurs puts our own server where the fix has the world's workers.
+func onOurs(start func(*testing.T, *world, string) string) func(*testing.T, *world, string) string {
+	return func(t *testing.T, w *world, fix string) string {
+		own := ourWorld(t)
+		return start(t, own, strings.NewReplacer(w.app1, own.app1, w.app2, own.app2).Replace(fix))
+	}
+}
 
 var (
 	nginxRoundRobin = nginxConf{upstream: roundRobin}
@@ -85,12 +98,12 @@ var nginxes = []subject{
 	{name: "nginx one worker, two networks", affinity: "every", with: doctor.Options{From: addrs("127.1.1.1", "127.1.2.1")},
 		start: nginxConf{upstream: "upstream socketio { server app1:3000; }"}.start},
 	{name: "nginx round robin", start: nginxRoundRobin.start, exit: 1, want: notSticky, affinity: "none", workers: 2, proxy: "nginx",
-		mend: "sticky", mended: nginxRoundRobin.with(upstreamPart)},
-	{name: "nginx without upgrade", start: nginxNoUpgrade.start, exit: 1, mend: "upgrade", mended: nginxNoUpgrade.with(locationPart),
+		mend: "sticky", mended: nginxWhole},
+	{name: "nginx without upgrade", start: nginxNoUpgrade.start, exit: 1, mend: "upgrade", mended: nginxWhole,
 		want: map[string]string{"upgrade": "failure: Upgrade header does not reach", "websocket": "failure: Upgrade header does not reach"}},
-	{name: "nginx 1.1 without upgrade headers", start: nginxNoHeaders.start, exit: 1, mend: "websocket", mended: nginxNoHeaders.with(locationPart),
+	{name: "nginx 1.1 without upgrade headers", start: nginxNoHeaders.start, exit: 1, mend: "websocket", mended: nginxWhole,
 		want: map[string]string{"upgrade": "failure: Upgrade header does not reach", "websocket": "failure: Upgrade header does not reach"}},
-	{name: "nginx with a short proxy_read_timeout", start: nginxImpatient.start, exit: 1, mend: "hold", mended: nginxImpatient.with(locationPart),
+	{name: "nginx with a short proxy_read_timeout", start: nginxImpatient.start, exit: 1, mend: "hold", mended: nginxWhole,
 		want: map[string]string{"hold": "failure: cut after 1"}},
 	{name: "nginx with a short proxy_read_timeout, WebSockets too", full: true, exit: 1, with: doctor.Options{Hold: 5 * time.Second},
 		start: func(t *testing.T, w *world) string {
@@ -106,12 +119,12 @@ var nginxes = []subject{
 	{name: "nginx as installed, with the usual times", soak: true, start: nginxConf{}.start},
 	{name: "nginx with a small client_max_body_size", start: nginxSmall.start, exit: 1, mend: "payload", mended: nginxSmall.with(serverPart),
 		want: map[string]string{"payload": "failure: is refused"}},
-	{name: "nginx with another prefix", start: nginxPrefix.start, exit: 1, mend: "reachable", mended: nginxPrefix.with(locationPart),
+	{name: "nginx with another prefix", start: nginxPrefix.start, exit: 1, mend: "reachable", mended: nginxWhole,
 		with: doctor.Options{}, want: map[string]string{"reachable": "failure: not"}},
 	{name: "nginx with another prefix, page given", exit: 1,
 		start: func(t *testing.T, w *world) string { return nginxPrefix.start(t, w) + "/chat/index.html" },
 		want:  map[string]string{"reachable": "failure: Engine.IO answers at /chat/socket.io/"}},
-	{name: "nginx strips the path", start: nginxStrips.start, exit: 1, mend: "reachable", mended: nginxStrips.with(locationPart),
+	{name: "nginx strips the path", start: nginxStrips.start, exit: 1, mend: "reachable", mended: nginxWhole,
 		want: map[string]string{"reachable": "failure: nothing at /socket.io/"}},
 	{name: "nginx with upstream keep-alive", start: nginxKeepAlive.start},
 	{name: "nginx with upstream keep-alive to a Node cluster", exit: 1, want: notSticky,
@@ -123,11 +136,12 @@ var nginxes = []subject{
 		}},
 	{name: "nginx rewrites Host", exit: 1, want: map[string]string{"upgrade": "failure: are refused", "websocket": "failure: refused", "namespace": "failure: 403"},
 		start: func(t *testing.T, w *world) string { return hostRewriting.start(t, ourWorld(t)) },
-		mend:  "upgrade", mended: func(t *testing.T, w *world, fix string) string {
-			fixed := hostRewriting
-			fixed.location = fix
-			return fixed.start(t, ourWorld(t))
-		}},
+		mend:  "upgrade", mended: onOurs(nginxWhole)},
+	{name: "nginx with proxy_pass alone", exit: 1, mend: "websocket", mended: onOurs(nginxWhole),
+		start: func(t *testing.T, w *world) string {
+			return nginxConf{location: `location / { proxy_pass http://socketio; }`}.start(t, ourWorld(t))
+		},
+		want: map[string]string{"upgrade": "failure: the Upgrade header does not reach the server, and http://127.", "websocket": "failure: the Upgrade header does not reach the server, and http://127.", "namespace": "failure: 403"}},
 	{name: "nginx serves files only", exit: 1, want: map[string]string{"reachable": "failure: nothing at /socket.io/: 404"},
 		start: nginxConf{location: "location / { root /usr/share; }"}.start},
 	{name: "nginx serves a single-page app", exit: 1, want: map[string]string{"reachable": "failure: a page answers"},
@@ -174,29 +188,29 @@ func haproxyFront(rules string) func(*testing.T, *world) string {
 	}
 }
 
-func haproxyBackend(t *testing.T, w *world, fix string) string  { return haproxy(fix, "")(t, w) }
-func haproxyDefaults(t *testing.T, w *world, fix string) string { return haproxy("", fix)(t, w) }
+func haproxyWhole(t *testing.T, _ *world, fix string) string {
+	addr := address(t)
+	doctortest.HAProxy(t, addr, strings.Replace(fix, "bind :80", "bind "+addr, 1))
+	return "http://" + addr
+}
 
 const haproxyWorkers = " server app1 app1:3000 cookie app1\n server app2 app2:3000 cookie app2\n"
 
 var haproxies = []subject{
 	{name: "haproxy round robin", start: haproxy("backend socketio\n balance roundrobin\n"+haproxyWorkers, ""), exit: 1, want: notSticky,
-		affinity: "none", workers: 2, with: doctor.Options{Proxy: "haproxy"}, mend: "sticky", mended: haproxyBackend},
+		affinity: "none", workers: 2, with: doctor.Options{Proxy: "haproxy"}, mend: "sticky", mended: haproxyWhole},
 	{name: "haproxy with a cookie", start: haproxy("backend socketio\n balance roundrobin\n cookie SERVERID insert indirect nocache\n"+haproxyWorkers, ""),
 		want: map[string]string{"sticky": "warning: a cookie decides"}, affinity: "cookie", proxy: "haproxy"},
 	{name: "haproxy by address", start: haproxy("", "")},
-	{name: "haproxy removes Upgrade", exit: 1, with: doctor.Options{Proxy: "haproxy"}, mend: "upgrade", mended: haproxyBackend,
+	{name: "haproxy removes Upgrade", exit: 1, with: doctor.Options{Proxy: "haproxy"}, mend: "upgrade", mended: haproxyWhole,
 		start: haproxy("backend socketio\n balance source\n http-request del-header Upgrade\n"+haproxyWorkers, ""),
 		want:  map[string]string{"upgrade": "failure: Upgrade header", "websocket": "failure: Upgrade header"}},
-	{name: "haproxy with a short timeout", exit: 1, mend: "hold", mended: haproxyDefaults,
+	{name: "haproxy with a short timeout", exit: 1, mend: "hold", mended: haproxyWhole,
 		start: haproxy("", "defaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 1s\n"),
 		want:  map[string]string{"hold": "failure: cut after 1"}},
 	{name: "haproxy without a rule for the path", exit: 1, mend: "reachable", with: doctor.Options{Proxy: "haproxy"},
 		start: haproxyFront(" default_backend pages"), want: map[string]string{"reachable": "failure: nothing at /socket.io/: 404"},
-		mended: func(t *testing.T, w *world, fix string) string {
-			_, rule, _ := strings.Cut(fix, "frontend web\n")
-			return haproxyFront(rule+" default_backend pages")(t, w)
-		}},
+		mended: haproxyWhole},
 	{name: "haproxy with nothing behind", exit: 1, proxy: "haproxy", want: map[string]string{"reachable": "failure: 503"},
 		start: haproxy("backend socketio\n server app1 127.0.0.1:1\n", "")},
 }
@@ -212,8 +226,14 @@ func apache(conf string) func(*testing.T, *world) string {
 	}
 }
 
-func apacheWith(before string) func(*testing.T, *world, string) string {
-	return func(t *testing.T, w *world, fix string) string { return apache(before+"\n"+fix)(t, w) }
+// apacheWhole starts what stands in the printed virtual host.
+func apacheWhole(t *testing.T, w *world, fix string) string {
+	_, host, _ := strings.Cut(fix, "<VirtualHost *:80>\n")
+	host, _, ok := strings.Cut(host, "</VirtualHost>")
+	if !ok || !strings.Contains(host, "ProxyPreserveHost On") {
+		t.Errorf("no virtual host in %s", fix)
+	}
+	return apache(host)(t, w)
 }
 
 const apachePass = `ProxyPass "/socket.io/" "http://app1:3000/socket.io/" upgrade=websocket`
@@ -221,23 +241,23 @@ const apachePass = `ProxyPass "/socket.io/" "http://app1:3000/socket.io/" upgrad
 var apaches = []subject{
 	{name: "apache with upgrade=websocket", start: apache(apachePass), proxy: "apache"},
 	{name: "apache without upgrade=websocket", start: apache(`ProxyPass "/socket.io/" "http://app1:3000/socket.io/"`), exit: 1, proxy: "apache",
-		want: map[string]string{"upgrade": "failure", "websocket": "failure"}, mend: "upgrade", mended: apacheWith("")},
-	{name: "apache balancing by requests", exit: 1, want: notSticky, affinity: "none", workers: 2, mend: "sticky", mended: apacheWith(""),
+		want: map[string]string{"upgrade": "failure", "websocket": "failure"}, mend: "upgrade", mended: apacheWhole},
+	{name: "apache balancing by requests", exit: 1, want: notSticky, affinity: "none", workers: 2, mend: "sticky", mended: apacheWhole,
 		start: apache(`<Proxy "balancer://socketio">
 			BalancerMember "http://app1:3000" upgrade=websocket
 			BalancerMember "http://app2:3000" upgrade=websocket
 			</Proxy>
 			ProxyPass "/socket.io/" "balancer://socketio/socket.io/"`)},
-	{name: "apache with a short timeout", exit: 1, start: apache("ProxyTimeout 1\n" + apachePass), mend: "hold", mended: apacheWith(""),
+	{name: "apache with a short timeout", exit: 1, start: apache("ProxyTimeout 1\n" + apachePass), mend: "hold", mended: apacheWhole,
 		want: map[string]string{"hold": "failure: cut after 1"}},
 	{name: "apache rewrites Host", exit: 1, mend: "upgrade",
 		start: func(t *testing.T, _ *world) string {
 			return apache("ProxyPreserveHost Off\n"+apachePass)(t, ourWorld(t))
 		},
-		mended: func(t *testing.T, _ *world, fix string) string { return apache(fix+"\n"+apachePass)(t, ourWorld(t)) },
+		mended: onOurs(apacheWhole),
 		want:   map[string]string{"upgrade": "failure: are refused", "websocket": "failure: refused", "namespace": "failure: 403"}},
 	{name: "apache serves files only", exit: 1, proxy: "apache", want: map[string]string{"reachable": "failure: nothing at /socket.io/: 404"},
-		start: apache("DocumentRoot /usr/share\n<Directory /usr/share>\nRequire all granted\n</Directory>"), mend: "reachable", mended: apacheWith("")},
+		start: apache("DocumentRoot /usr/share\n<Directory /usr/share>\nRequire all granted\n</Directory>"), mend: "reachable", mended: apacheWhole},
 }
 
 func caddy(conf string) func(*testing.T, *world) string {
@@ -253,20 +273,27 @@ func caddyWith(before string) func(*testing.T, *world, string) string {
 	return func(t *testing.T, w *world, fix string) string { return caddy(before+"\n"+fix)(t, w) }
 }
 
+func caddyWhole(t *testing.T, _ *world, fix string) string {
+	addr := address(t)
+	host, port := addr[:len(addr)-5], doctortest.Port
+	doctortest.Caddy(t, addr, strings.Replace(fix, "http://:80 {", fmt.Sprintf("http://:%d {\nbind %s", port, host), 1))
+	return "http://" + addr
+}
+
 func caddyProxy(more string) string {
 	return "reverse_proxy /socket.io/* app1:3000 app2:3000 {\n" + more + "\n}"
 }
 
 var caddies = []subject{
 	{name: "caddy random", start: caddy(caddyProxy("lb_policy random")), exit: 1, want: notSticky, affinity: "none", proxy: "caddy",
-		mend: "sticky", mended: caddyWith("")},
+		mend: "sticky", mended: caddyWhole},
 	{name: "caddy ip_hash", start: caddy(caddyProxy("lb_policy ip_hash")), proxy: "caddy"},
-	{name: "caddy removes Upgrade", exit: 1, start: caddy(caddyProxy("lb_policy ip_hash\nheader_up -Upgrade\nheader_up -Connection")), mend: "upgrade", mended: caddyWith(""),
+	{name: "caddy removes Upgrade", exit: 1, start: caddy(caddyProxy("lb_policy ip_hash\nheader_up -Upgrade\nheader_up -Connection")), mend: "upgrade", mended: caddyWhole,
 		want: map[string]string{"upgrade": "failure", "websocket": "failure"}},
 	{name: "caddy with a small body", exit: 1, start: caddy("request_body {\nmax_size 10KB\n}\n" + caddyProxy("lb_policy ip_hash")), mend: "payload",
 		mended: caddyWith(caddyProxy("lb_policy ip_hash")), want: map[string]string{"payload": "failure"}},
 	{name: "caddy with a short timeout", exit: 1, start: caddy(caddyProxy("lb_policy ip_hash\ntransport http {\nresponse_header_timeout 1s\n}")), mend: "hold",
-		mended: caddyWith(""), want: map[string]string{"hold": "failure: cut after 1"}},
+		mended: caddyWhole, want: map[string]string{"hold": "failure: cut after 1"}},
 	{name: "caddy serves files only", exit: 1, start: caddy("root * /usr/share\nfile_server"), want: map[string]string{"reachable": "failure: nothing at /socket.io/: 404"},
-		mend: "reachable", mended: caddyWith("")},
+		mend: "reachable", mended: caddyWhole},
 }

@@ -93,6 +93,44 @@ func TestFixes(t *testing.T) {
 	}
 }
 
+// TestWholeConfigurations: naming a proxy prints no less than naming none.
+func TestWholeConfigurations(t *testing.T) {
+	for proxy, parts := range map[string][]string{
+		"nginx": {"upstream socketio {", "server {", "listen 80;", "location /socket.io/ {", "proxy_http_version 1.1;", "Upgrade $http_upgrade;",
+			`Connection "upgrade";`, "Host $http_host;", "X-Forwarded-For", "proxy_read_timeout"},
+		"haproxy": {"defaults", "timeout tunnel", "frontend", "use_backend", "backend socketio", "server app1"},
+		"apache":  {"<VirtualHost", "ProxyPreserveHost On", "ProxyTimeout", "BalancerMember", "ProxyPass ", "upgrade=websocket"},
+		"caddy":   {"http://:80 {", "reverse_proxy", "lb_policy"},
+	} {
+		for _, problem := range []string{"sticky", "upgrade", "origin", "prefix", "timeout"} {
+			for _, version := range []string{"", "1.29.6"} {
+				config, _ := fixFor(problem, Proxy{Name: proxy, Version: version})
+				for _, part := range parts {
+					if !strings.Contains(config, part) {
+						t.Errorf("%s for %s %s lacks %q", problem, proxy, version, part)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestNoProxyInSight: the other choices are named beside what is printed.
+func TestNoProxyInSight(t *testing.T) {
+	for problem, want := range map[string]string{
+		"sticky":  "No proxy in sight, so this is for nginx; --proxy NAME prints it for another: haproxy, apache, ",
+		"upgrade": "No proxy in sight: --proxy NAME prints the configuration for one of nginx, haproxy, ",
+	} {
+		f := &Finding{}
+		f.fail("no good")
+		f.because(problem, "Something.")
+		(&exam{}).prescribe(f)
+		if f.Fix == nil || !strings.HasPrefix(f.Fix.Text, want) || (f.Fix.Config != "") != (problem == "sticky") {
+			t.Errorf("%s: %+v", problem, f.Fix)
+		}
+	}
+}
+
 func TestAtLeast(t *testing.T) {
 	for v, want := range map[string]bool{"1.29.6": true, "1.29.10": true, "1.30": true, "2": true, "1.29.5": false, "1.29": false, "": false, "x": false} {
 		if got := atLeast(v, 1, 29, 6); got != want {

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -167,7 +168,20 @@ func forbiddenOrigin(ctx context.Context, e *exam, f *Finding, s *session) bool 
 	hang(conn)
 	f.saw(b)
 	if conn == nil {
-		return false
+		no, engine := b.engine()
+		if stripped := engine && no.Code == codeBadRequest || b.Status == 426; !stripped || !slices.Contains(e.hello.Upgrades, "websocket") {
+			return false
+		}
+		// Past the Origin, the server looks for the upgrade, and finds none.
+		f.fail("the Upgrade header does not reach the server, and %s is refused", e.origin())
+		cause, fix := "the server's list of origins lacks that one.", fmt.Sprintf("Forward Upgrade and Connection, and add %s to the server's origins.", e.origin())
+		if e.o.Origin == "" {
+			cause = "it rewrites Host, too, which the server compares with Origin."
+			fix = "Forward all of them unchanged (nginx: proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade, Connection \"upgrade\" and Host $http_host)."
+		}
+		f.because("upgrade", "A proxy drops the hop-by-hop headers Upgrade and Connection; %s", cause)
+		f.advise("%s", fix)
+		return true
 	}
 	f.fail("WebSockets from %s are refused", e.origin())
 	f.tell("without an Origin header the same request is accepted")
