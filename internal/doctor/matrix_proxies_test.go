@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +142,8 @@ var nginxes = []subject{
 		start: func(t *testing.T, w *world) string {
 			return nginxConf{location: `location / { proxy_pass http://socketio; }`}.start(t, ourWorld(t))
 		},
-		want: map[string]string{"upgrade": "failure: the Upgrade header does not reach the server, and http://127.", "websocket": "failure: the Upgrade header does not reach the server, and http://127.", "namespace": "failure: 403"}},
+		want: map[string]string{"upgrade": "failure: Upgrade header is dropped on the way, and the Host header rewritten", "websocket": "failure: Upgrade header is dropped on the way, and the Host header rewritten", "namespace": "failure: 403"}},
+	{name: "nginx as documented", start: documented, affinity: "address", with: doctor.Options{From: addrs("127.1.1.1", "127.1.2.1", "127.1.3.1", "127.1.4.1")}},
 	{name: "nginx serves files only", exit: 1, want: map[string]string{"reachable": "failure: nothing at /socket.io/: 404"},
 		start: nginxConf{location: "location / { root /usr/share; }"}.start},
 	{name: "nginx serves a single-page app", exit: 1, want: map[string]string{"reachable": "failure: a page answers"},
@@ -150,6 +152,23 @@ var nginxes = []subject{
 		start: nginxConf{upstream: "upstream socketio { server 127.0.0.1:1; }"}.start},
 	{name: "nginx wants a login", exit: 1, want: map[string]string{"reachable": "failure: redirected to a page"},
 		start: nginxConf{location: `location / { return 302 /login; }`}.start},
+}
+
+// documented is the page's block in front of what the page says to start.
+func documented(t *testing.T, _ *world) string {
+	b, err := os.ReadFile("../../docs/proxies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(b), "```nginx\n")
+	block, _, ok := strings.Cut(block, "```")
+	if !ok || !strings.Contains(string(b), "serve --trust-proxies 127.0.0.1/32") {
+		t.Fatal("docs/proxies.md has no block of nginx's, or another command")
+	}
+	// Strict: the client's address, told by nginx, is all that leads to the owner.
+	addr, server := address(t), clustertest.Start(t, "--strict", "--trust-proxies", "127.0.0.1/32").Addr
+	doctortest.Nginx(t, addr, strings.NewReplacer("listen 80;", "listen "+addr+";", "127.0.0.1:8080", server).Replace(block))
+	return "http://" + addr
 }
 
 // hostRewriting hides the name that pages know from a server that compares it.

@@ -176,6 +176,7 @@ func forbiddenOrigin(ctx context.Context, e *exam, f *Finding, s *session) bool 
 		f.fail("the Upgrade header does not reach the server, and %s is refused", e.origin())
 		cause, fix := "the server's list of origins lacks that one.", fmt.Sprintf("Forward Upgrade and Connection, and add %s to the server's origins.", e.origin())
 		if e.o.Origin == "" {
+			f.fail("the Upgrade header is dropped on the way, and the Host header rewritten")
 			cause = "it rewrites Host, too, which the server compares with Origin."
 			fix = "Forward all of them unchanged (nginx: proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade, Connection \"upgrade\" and Host $http_host)."
 		}
