@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/samedoor/samedoor/strategies"
 )
 
 // PATH says which nginx is run; without one there, it is looked for where it
@@ -35,9 +37,15 @@ func TestFind(t *testing.T) {
 			t.Errorf("%+v: %s, %v", c, got, err)
 		}
 	}
-	t.Setenv("PATH", none)
-	usual = []string{dud}
-	if got, err := find(); err == nil || !strings.Contains(err.Error(), "apt-get install nginx") {
-		t.Errorf("%q, %v", got, err)
+}
+
+func TestNotInstalled(t *testing.T) {
+	saved := usual
+	t.Cleanup(func() { usual = saved })
+	usual = nil
+	t.Setenv("PATH", t.TempDir())
+	_, _, err := Info.New(strategies.Config{Addr: "127.0.0.1:0", WorkerPort: 3131}).Sockets(1)
+	if err == nil || !strings.Contains(err.Error(), "apt-get install nginx") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %v", err)
 	}
 }
