@@ -97,6 +97,9 @@ func (p *Passer) Run(ctx context.Context, live LiveFunc, pick PickFunc) error {
 // run gives each connection to hand: accepted ones, and those of slots that
 // are given up.
 func (p *Passer) run(ctx context.Context, live LiveFunc, hand func(fd int, from netip.Addr)) error {
+	if err := deferAccept(p.public); err != nil {
+		return err
+	}
 	var rescuing sync.WaitGroup
 	rescuing.Go(func() { p.watch(ctx, live, hand) })
 	defer context.AfterFunc(ctx, func() { p.public.Close() })() // ends the accept loop

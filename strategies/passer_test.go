@@ -30,11 +30,14 @@ type rig struct {
 	moved chan struct{}
 
 	answer func(c net.Conn, slot int) // what workers do
+	hello  string                     // what clients begin with: the silent are kept waiting
 }
 
 func newRig(t *testing.T, n int, pick PickFunc) *rig {
 	t.Helper()
-	return newRigThat(t, n, func(ctx context.Context, r *rig) error { return r.passer.Run(ctx, r.live, pick) })
+	r := newRigThat(t, n, func(ctx context.Context, r *rig) error { return r.passer.Run(ctx, r.live, pick) })
+	r.hello = "G"
+	return r
 }
 
 // newRigThat runs another of the Passer's loops.
@@ -97,6 +100,7 @@ func (r *rig) work(slot int) (stop func()) {
 			}
 			go func() {
 				defer c.Close()
+				_, _ = io.ReadFull(c, make([]byte, len(r.hello))) // closing what is unread resets
 				r.answer(c, slot)
 			}()
 		}
@@ -114,6 +118,7 @@ func (r *rig) dial(from string) net.Conn {
 	}
 	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	r.t.Cleanup(func() { c.Close() })
+	_, _ = io.WriteString(c, r.hello) // who is refused notices later
 	return c
 }
 
@@ -296,6 +301,7 @@ func TestCover(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
+		_, _ = io.WriteString(c, r.hello)
 		return c
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -382,5 +388,22 @@ func TestInUse(t *testing.T) {
 	_, _, err = p.Open(l.Addr().String(), 1)
 	if used, ok := err.(*InUseError); !ok || used.Addr != l.Addr().String() {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestSilentWait: connections stay with the kernel until there is something to
+// read. (The option is set once the passer runs, which a first answer proves.)
+func TestSilentWait(t *testing.T) {
+	r := newRig(t, 1, Slot)
+	r.work(0)
+	answered(t, r.dial("127.0.0.1"), "slot 0 ")
+	rc, err := r.passer.public.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seconds int
+	var gerr error
+	if err := rc.Control(func(s uintptr) { seconds, gerr = unix.GetsockoptInt(int(s), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT) }); err != nil || gerr != nil || seconds == 0 {
+		t.Errorf("they wait for %d s at most, want some: %v, %v", seconds, err, gerr)
 	}
 }

@@ -42,30 +42,12 @@ func (p *Passer) RunPeek(ctx context.Context, live LiveFunc, peek PeekFunc) erro
 }
 
 func (p *Passer) runPeek(ctx context.Context, live LiveFunc, peek PeekFunc, limit time.Duration, room int) error {
-	if err := deferAccept(p.public); err != nil {
-		return err
-	}
 	slow, cancel := context.WithCancel(ctx)
 	k := &peeker{p: p, live: live, peek: peek, limit: limit, room: room, ctx: slow}
 	err := p.run(ctx, live, k.hand)
 	cancel()
 	k.running.Wait()
 	return err
-}
-
-// deferAccept asks the kernel to keep connections to itself until their first
-// bytes are there, so that one look is enough. Silent ones it hands over all
-// the same, after a second or, under a flood, at once.
-func deferAccept(f *os.File) error {
-	rc, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var serr error
-	if err := rc.Control(func(s uintptr) { serr = unix.SetsockoptInt(int(s), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1) }); err != nil {
-		return err
-	}
-	return os.NewSyscallError("setsockopt", serr)
 }
 
 type peeker struct {

@@ -74,6 +74,7 @@ func (g *group) listen(first bool, live []int) (fd int, err error) {
 	if family == unix.AF_INET6 {
 		option(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
 	}
+	option(unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1) // as strategies.Passer does: a worker that accepts need not wait to read
 	if !first {
 		option(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	}

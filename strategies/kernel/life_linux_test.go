@@ -286,3 +286,13 @@ func TestTooMany(t *testing.T) {
 		}
 	}
 }
+
+// TestSilentWait: a worker accepts what it can read at once.
+func TestSilentWait(t *testing.T) {
+	r := newRig(t, "127.0.0.1:0", 3)
+	for slot := range r.slots {
+		if s, err := unix.GetsockoptInt(bare(r.socket(slot)), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT); err != nil || s == 0 {
+			t.Errorf("slot %d: silent ones wait for %d s at most, want some: %v", slot, s, err)
+		}
+	}
+}

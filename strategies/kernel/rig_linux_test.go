@@ -110,6 +110,9 @@ func (r *rig) dial(from netip.Addr) (int, error) {
 	if err = unix.Bind(fd, sockaddr(netip.AddrPortFrom(from, 0))); err == nil {
 		err = unix.Connect(fd, sockaddr(to))
 	}
+	if err == nil {
+		_, err = unix.Write(fd, []byte("G")) // what says nothing waits
+	}
 	if err != nil {
 		unix.Close(fd)
 		return -1, fmt.Errorf("%v to %v: %w", from, to, err)
