@@ -14,6 +14,9 @@ const (
 	moment  = 500 * time.Millisecond
 )
 
+// orEnded is for a cut that is alone: another run tells.
+const orEnded = "If another run is cut after another time, the worker ended instead: look at its log."
+
 // A cut is the end of a connection that a check held, unasked for.
 type cut struct {
 	check string

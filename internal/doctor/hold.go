@@ -128,7 +128,7 @@ func ended(e *exam, f *Finding, a *Answer, limit time.Duration) {
 	case a.stranger() && a.Took > early:
 		f.saw(a)
 		f.fail("held polls are cut after %s, and tried again on another worker", span(held))
-		f.because("timeout", "A proxy gives up waiting for the answer, takes the worker for dead and asks another; the ping that would end the poll comes after %s.", span(e.hello.PingInterval))
+		f.because("timeout", "A proxy gives up waiting for the answer, takes the worker for dead and asks another; the ping that would end the poll comes after %s. %s", span(e.hello.PingInterval), orEnded)
 	case a.stranger():
 		f.skip("no request reached the owner: see sticky")
 	case a.Err == errBudget:
@@ -150,7 +150,7 @@ func ended(e *exam, f *Finding, a *Answer, limit time.Duration) {
 	default:
 		f.saw(a)
 		f.fail("held polls are cut after %s", span(held))
-		f.because("timeout", "A proxy gives up waiting for the answer; the ping that would end the poll comes after %s.", span(e.hello.PingInterval))
+		f.because("timeout", "A proxy gives up waiting for the answer; the ping that would end the poll comes after %s. %s", span(e.hello.PingInterval), orEnded)
 	}
 }
 

@@ -66,7 +66,7 @@ var idle = &Check{
 				f.saw(a)
 				f.fail("a quiet WebSocket is cut after %s (close code 1006)", span(quiet))
 				f.tell("open for %s with %s, then: %s", span(time.Since(start)), count(beats, "ping"), reason(err))
-				f.because("timeout", "A proxy cuts connections on which nothing moves for that long; the next ping would come after %s.", span(e.hello.PingInterval))
+				f.because("timeout", "A proxy cuts connections on which nothing moves for that long; the next ping would come after %s. %s", span(e.hello.PingInterval), orEnded)
 				return
 			case quiet >= patience:
 				f.saw(a)
