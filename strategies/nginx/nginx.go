@@ -270,12 +270,16 @@ func connections() int {
 // usual is where nginx often is though users' PATH does not lead there.
 var usual = []string{"/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin", "/opt/homebrew/bin"}
 
-// find looks in PATH first, so that it is PATH that says which nginx is run
-// where there are several.
+// find looks in PATH alone, so that it is PATH that says which nginx is run,
+// but tells where one was seen.
 func find() (string, error) {
-	for _, dir := range append([]string{""}, usual...) { // without a directory it is looked for in PATH
-		if path, err := exec.LookPath(filepath.Join(dir, "nginx")); err == nil {
-			return path, nil
+	path, err := exec.LookPath("nginx")
+	if err == nil {
+		return path, nil
+	}
+	for _, dir := range usual {
+		if _, err := exec.LookPath(filepath.Join(dir, "nginx")); err == nil {
+			return "", fmt.Errorf("nginx is not in PATH but in %[1]s: PATH=$PATH:%[1]s finds it (where there is none: apt-get install nginx), or choose another --strategy", dir)
 		}
 	}
 	return "", errors.New("nginx is not installed: apt-get install nginx (Debian, Ubuntu), brew install nginx (macOS), or choose another --strategy")

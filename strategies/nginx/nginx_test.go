@@ -225,6 +225,14 @@ func TestWorkerSide(t *testing.T) {
 	}
 }
 
+func TestNotInstalled(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, _, err := Info.New(strategies.Config{Addr: "127.0.0.1:0", WorkerPort: 3131}).Sockets(1)
+	if err == nil || !strings.Contains(err.Error(), "apt-get install nginx") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestLines(t *testing.T) {
 	var b bytes.Buffer
 	l := &lines{log: slog.New(slog.NewTextHandler(&b, nil))}
