@@ -12,6 +12,7 @@ import (
 const (
 	stagger = 1500 * time.Millisecond
 	moment  = 500 * time.Millisecond
+	retry   = 5 * time.Second // how long a proxy may take to ask a worker that has just come
 )
 
 // orEnded is for a cut that is alone: another run tells.
@@ -23,6 +24,7 @@ type cut struct {
 	at    time.Time
 	quiet time.Duration // for so long nothing had moved on it
 	seen  string
+	again bool // it was tried again, on another worker: it ended some time before
 }
 
 // inTurn waits until a check may open what it holds: n staggers after the first.
@@ -55,6 +57,11 @@ func together(cuts []cut) []cut {
 			}
 		}
 		if most-least > stagger/2 {
+			for _, c := range cuts {
+				if d := c.at.Sub(first.at); c.again && d > moment && d <= retry {
+					of = append(of, c)
+				}
+			}
 			return of
 		}
 	}

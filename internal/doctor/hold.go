@@ -122,7 +122,7 @@ var hold = &Check{
 func ended(e *exam, f *Finding, a *Answer, limit time.Duration) {
 	held := a.Took
 	if closes := slices.Contains(split(a.Body), "1"); held > early && (a.Err != nil || a.Status != 200 || closes) {
-		e.cutOff(cut{check: f.Check, at: a.At.Add(held), quiet: held, seen: a.String()})
+		e.cutOff(cut{check: f.Check, at: a.At.Add(held), quiet: held, seen: a.String(), again: a.stranger()})
 	}
 	switch {
 	case a.stranger() && a.Took > early:

@@ -10,6 +10,7 @@ import (
 func TestTogether(t *testing.T) {
 	start := time.Now()
 	at := func(opened, ended time.Duration) cut { return cut{at: start.Add(ended), quiet: ended - opened} }
+	again := func(c cut) cut { c.again = true; return c }
 	for _, c := range []struct {
 		name string
 		cuts []cut
@@ -21,6 +22,9 @@ func TestTogether(t *testing.T) {
 		{"told in another order", []cut{at(stagger, 9*time.Second+moment/2), at(0, 9*time.Second)}, 2},
 		{"a timeout", []cut{at(0, 20*time.Second), at(stagger, 20*time.Second+stagger), at(2*stagger, 20*time.Second+2*stagger)}, 0},
 		{"a timeout, opened at once", []cut{at(0, 20*time.Second), at(moment/2, 20*time.Second+moment/2)}, 0},
+		{"a worker's end, and a poll that its successor answers", []cut{again(at(0, 11*time.Second)), at(stagger, 9*time.Second), at(2*stagger, 9*time.Second)}, 3},
+		{"a worker's end, and a poll that is cut later", []cut{at(0, 11*time.Second), at(stagger, 9*time.Second), at(2*stagger, 9*time.Second)}, 2},
+		{"a timeout, and a poll that is tried again", []cut{again(at(0, 13*time.Second)), at(stagger, 9*time.Second), at(2*stagger, 9*time.Second+stagger)}, 0},
 		{"one, then a worker's end", []cut{at(0, 5*time.Second), at(stagger, 9*time.Second), at(2*stagger, 9*time.Second)}, 2},
 	} {
 		if got := together(c.cuts); len(got) != c.want {
