@@ -48,8 +48,8 @@ tools: $(PEERS)
 test: tools
 	@$(MAKE) --no-print-directory lint build
 	node --test --test-reporter=dot web/test/
-	E2E_REQUIRED=1 $(GO) test -race -timeout 9m $$($(GO) list ./... | grep -v /e2e)
-	E2E_REQUIRED=1 $(GO) test -count=1 -v -timeout 8m ./e2e ./e2e/clients | grep -vE '^(=== |PASS$$)' # strategy by strategy
+	E2E_REQUIRED=1 $(GO) test -race -p 3 -timeout 9m $$($(GO) list ./... | grep -v /e2e) # clusters of processes: they wait more than they work
+	E2E_REQUIRED=1 $(GO) test -count=1 -v -parallel 3 -timeout 8m ./e2e ./e2e/clients | grep -vE '^(=== |PASS$$)' # strategy by strategy
 
 ## e2e: the browser tests alone
 e2e: tools
