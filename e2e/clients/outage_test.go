@@ -52,14 +52,16 @@ func outage(t *testing.T, away, back func(*bustest.Redis), silent bool) {
 	p.until(10*time.Second, "everybody's message acknowledged", func(r report) bool { return r.Acked > 0 })
 	p.do("forget")
 
-	gone := time.Now()
+	leaving := time.Now()
 	away(r)
+	gone := time.Now()
 	time.Sleep(length - 2*time.Second)
 	began, at := cpu(before), time.Now()
 	p.do("forget")
 	time.Sleep(2 * time.Second)
 	busy := float64(cpu(before)-began) / float64(time.Since(at))
 	during := p.reports()
+	returning := time.Now()
 	back(r)
 	returned := time.Now()
 
@@ -121,7 +123,7 @@ func outage(t *testing.T, away, back func(*bustest.Redis), silent bool) {
 				refused++
 			}
 			worst = max(worst, a.MS)
-			if sent := time.UnixMilli(a.At); a.OK && sent.After(gone) && sent.Add(time.Duration(a.MS)*time.Millisecond).Before(returned) {
+			if sent := time.UnixMilli(a.At); a.OK && sent.After(gone) && sent.Add(time.Duration(a.MS)*time.Millisecond).Before(returning) {
 				t.Errorf("client %d: a message was acknowledged without a bus", i)
 			}
 		}
@@ -179,5 +181,5 @@ func outage(t *testing.T, away, back func(*bustest.Redis), silent bool) {
 		t.Errorf("workers were %v and are %v", before, after)
 	}
 	t.Logf("Redis away for %v: %d messages refused, the slowest answer after %d ms; worst echo %d ms; workers used %.1f%% of a core; all chat again %v after its return",
-		returned.Sub(gone).Round(time.Millisecond), refused, worst, worstEcho, 100*busy, slowest.Round(time.Millisecond))
+		returned.Sub(leaving).Round(time.Millisecond), refused, worst, worstEcho, 100*busy, slowest.Round(time.Millisecond))
 }
