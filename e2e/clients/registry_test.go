@@ -2,10 +2,7 @@ package clients
 
 import (
 	"context"
-	"io"
-	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,71 +10,12 @@ import (
 	"github.com/samedoor/samedoor/internal/clustertest"
 )
 
-// inTurn is a load balancer of the plainest kind: each connection to the next
-// of the addresses. It returns its own.
-func inTurn(t testing.TB, to ...string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	open := map[net.Conn]bool{}
-	keep := func(c net.Conn) func() {
-		mu.Lock()
-		defer mu.Unlock()
-		open[c] = true
-		return func() {
-			mu.Lock()
-			defer mu.Unlock()
-			delete(open, c)
-			c.Close()
-		}
-	}
-	carry := func(c net.Conn, to string) {
-		defer keep(c)()
-		s, err := net.Dial("tcp", to)
-		if err != nil {
-			return
-		}
-		defer keep(s)()
-		var back sync.WaitGroup
-		back.Go(func() {
-			_, _ = io.Copy(c, s) // either end closing ends both ways
-			c.Close()
-		})
-		_, _ = io.Copy(s, c)
-		s.Close()
-		back.Wait()
-	}
-	all.Go(func() {
-		for turn := 0; ; turn++ {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() { carry(c, to[turn%len(to)]) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		mu.Lock()
-		for c := range open {
-			c.Close()
-		}
-		mu.Unlock()
-		all.Wait()
-	})
-	return l.Addr().String()
-}
-
 // twoMasters starts two of them on one Redis, behind one address.
 func twoMasters(t testing.TB, redis string) (url string, a, b *clustertest.Cluster) {
 	t.Helper()
 	args := []string{"--strategy", "redis", "--redis", redis}
 	a, b = clustertest.Start(t, args...), clustertest.Start(t, args...)
-	return "http://" + inTurn(t, a.Addr, b.Addr), a, b
+	return "http://" + bustest.NewLine(t, a.Addr, b.Addr).Addr, a, b
 }
 
 // TestTwoMasters: the registry in Redis carries requests across masters.

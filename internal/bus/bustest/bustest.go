@@ -171,7 +171,7 @@ type Line struct {
 	Addr string
 
 	listener net.Listener
-	to       string
+	to       []string
 	attempts atomic.Int64
 
 	mu    sync.Mutex
@@ -180,8 +180,9 @@ type Line struct {
 	done  sync.WaitGroup
 }
 
-// NewLine carries connections to the address to.
-func NewLine(t testing.TB, to string) *Line {
+// NewLine carries connections to the address to, or with several to each in
+// turn, as a load balancer of the plainest kind.
+func NewLine(t testing.TB, to ...string) *Line {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -219,23 +220,23 @@ func (p *Line) Mend() {
 func (p *Line) Attempts() int { return int(p.attempts.Load()) }
 
 func (p *Line) accept() {
-	for {
+	for turn := 0; ; turn++ {
 		c, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
 		p.attempts.Add(1)
-		p.done.Go(func() { p.carry(c) })
+		p.done.Go(func() { p.carry(c, p.to[turn%len(p.to)]) })
 	}
 }
 
-func (p *Line) carry(c net.Conn) {
+func (p *Line) carry(c net.Conn, to string) {
 	defer c.Close()
 	if !p.keep(c) {
 		return
 	}
 	defer p.drop(c)
-	s, err := net.Dial("tcp", p.to)
+	s, err := net.Dial("tcp", to)
 	if err != nil {
 		return
 	}
